@@ -1,0 +1,183 @@
+//! The values of one column of a part.
+//!
+//! A column holds (row, value) pairs, row ascending: a record without the field costs nothing, which is what makes
+//! tables with hundreds of columns, most of them empty in any one part, cheap. Text is one run of bytes with the end of
+//! each value. Encoding spreads the pairs over the rows when the part is written.
+
+use crate::path::Kind;
+
+/// Text values one behind the other.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Texts {
+    ends: Vec<u32>,
+    bytes: Vec<u8>,
+}
+
+impl Texts {
+    /// Number of values.
+    pub fn len(&self) -> usize {
+        self.ends.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.ends.is_empty()
+    }
+
+    /// Appends a value, which must be UTF-8.
+    pub(crate) fn push(&mut self, text: &[u8]) {
+        self.bytes.extend_from_slice(text);
+        // A part's text is at most its window and one record more, far below 4 GiB.
+        self.ends.push(self.bytes.len() as u32);
+    }
+
+    /// The bytes of value `at`.
+    pub fn get(&self, at: usize) -> &[u8] {
+        let begin = if at == 0 { 0 } else { self.ends[at - 1] as usize };
+        &self.bytes[begin..self.ends[at] as usize]
+    }
+
+    fn pop(&mut self) {
+        self.ends.pop();
+        self.bytes.truncate(self.ends.last().map_or(0, |end| *end as usize));
+    }
+
+    fn append(&mut self, other: &Texts) {
+        let base = self.bytes.len() as u32;
+        self.bytes.extend_from_slice(&other.bytes);
+        self.ends.extend(other.ends.iter().map(|end| base + end));
+    }
+
+    /// Where each value ends in [`Texts::bytes`].
+    pub fn ends(&self) -> &[u32] {
+        &self.ends
+    }
+
+    /// The bytes of all values, one behind the other.
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+/// The values of a column, by kind.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Values {
+    /// Doubles.
+    Double(Vec<f64>),
+    /// Integers of kind `long`, or microseconds of kind `timestamp`.
+    Long(Vec<i64>),
+    /// Booleans.
+    Boolean(Vec<bool>),
+    /// Text of kind `string` or `json`.
+    Text(Texts),
+}
+
+/// (row, value) pairs, row ascending and at most once.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Cells {
+    /// Rows of the part that have a value.
+    pub rows: Vec<u32>,
+    /// Their values, in the same order.
+    pub values: Values,
+}
+
+impl Cells {
+    /// No cells, ready for values of `kind`.
+    pub fn new(kind: Kind) -> Cells {
+        let values = match kind {
+            Kind::Double => Values::Double(Vec::new()),
+            Kind::Long | Kind::Timestamp => Values::Long(Vec::new()),
+            Kind::Boolean => Values::Boolean(Vec::new()),
+            Kind::String | Kind::Json => Values::Text(Texts::default()),
+        };
+        Cells { rows: Vec::new(), values }
+    }
+
+    /// Number of cells.
+    pub fn len(&self) -> usize {
+        self.rows.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.rows.is_empty()
+    }
+
+    #[inline]
+    pub(crate) fn push_double(&mut self, row: u32, value: f64) {
+        let Values::Double(values) = &mut self.values else { unreachable!("a column has one kind") };
+        self.rows.push(row);
+        values.push(value);
+    }
+
+    #[inline]
+    pub(crate) fn push_long(&mut self, row: u32, value: i64) {
+        let Values::Long(values) = &mut self.values else { unreachable!("a column has one kind") };
+        self.rows.push(row);
+        values.push(value);
+    }
+
+    #[inline]
+    pub(crate) fn push_boolean(&mut self, row: u32, value: bool) {
+        let Values::Boolean(values) = &mut self.values else { unreachable!("a column has one kind") };
+        self.rows.push(row);
+        values.push(value);
+    }
+
+    #[inline]
+    pub(crate) fn push_text(&mut self, row: u32, value: &[u8]) {
+        let Values::Text(values) = &mut self.values else { unreachable!("a column has one kind") };
+        self.rows.push(row);
+        values.push(value);
+    }
+
+    /// Takes the last cell back.
+    pub(crate) fn pop(&mut self) {
+        self.rows.pop();
+        match &mut self.values {
+            Values::Double(values) => drop(values.pop()),
+            Values::Long(values) => drop(values.pop()),
+            Values::Boolean(values) => drop(values.pop()),
+            Values::Text(values) => values.pop(),
+        }
+    }
+
+    /// Appends the cells of `other`, whose rows count from `base`.
+    pub(crate) fn append(&mut self, other: &Cells, base: u32) {
+        self.rows.extend(other.rows.iter().map(|row| base + row));
+        match (&mut self.values, &other.values) {
+            (Values::Double(mine), Values::Double(theirs)) => mine.extend_from_slice(theirs),
+            (Values::Long(mine), Values::Long(theirs)) => mine.extend_from_slice(theirs),
+            (Values::Boolean(mine), Values::Boolean(theirs)) => mine.extend_from_slice(theirs),
+            (Values::Text(mine), Values::Text(theirs)) => mine.append(theirs),
+            _ => unreachable!("a column has one kind"),
+        }
+    }
+
+    /// Appends cell `at` of `from` as a cell of `row`.
+    pub(crate) fn push_from(&mut self, row: u32, from: &Cells, at: usize) {
+        match &from.values {
+            Values::Double(values) => self.push_double(row, values[at]),
+            Values::Long(values) => self.push_long(row, values[at]),
+            Values::Boolean(values) => self.push_boolean(row, values[at]),
+            Values::Text(values) => self.push_text(row, values.get(at)),
+        }
+    }
+
+    /// The cells of `self` and `other`, which have no row in common, in order of rows.
+    pub(crate) fn merge(self, other: Cells, kind: Kind) -> Cells {
+        if self.is_empty() {
+            return other;
+        }
+        let mut merged = Cells::new(kind);
+        let (mut mine, mut theirs) = (0, 0);
+        while mine < self.len() || theirs < other.len() {
+            let take_mine =
+                theirs == other.len() || (mine < self.len() && self.rows[mine] < other.rows[theirs]);
+            let (from, at) = if take_mine { (&self, &mut mine) } else { (&other, &mut theirs) };
+            merged.push_from(from.rows[*at], from, *at);
+            *at += 1;
+        }
+        merged
+    }
+}

@@ -1,0 +1,416 @@
+//! The push decoder: bytes in any chunking in, parts out.
+//!
+//! The flattener keeps the bytes it cannot decide about yet, reads records batch by batch, and closes a part where the
+//! window of its bytes ends. With more than one thread it cuts what it holds at line starts, reads the pieces side by
+//! side, and appends a piece only if the one before ended exactly where it starts; otherwise it reads it again. A
+//! record that grows past its limit is not kept: its bytes are hashed as they pass, until reading can resume.
+//!
+//! What must stay true: parts depend on the bytes and the schema, not on how the bytes were cut into pushes, nor on
+//! the number of threads; memory depends on the options, not on the source.
+
+use std::sync::Arc;
+
+use rayon::iter::{IntoParallelRefMutIterator, ParallelIterator};
+
+use crate::batch::{Batch, Cursor, Stop};
+use crate::options::Options;
+use crate::part::Part;
+use crate::records::is_separator;
+use crate::reject::{Gather, Reason};
+use crate::schema::Schema;
+use crate::tree::Tree;
+
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+
+/// Turns the bytes of one source into parts.
+///
+/// ```
+/// use std::sync::Arc;
+/// use iotlake_flatten::{Contract, Flattener, Options, Schema};
+///
+/// let schema = Arc::new(Schema::new(Contract::default()));
+/// let mut parts = Vec::new();
+/// let mut sink = |part| -> Result<(), std::convert::Infallible> { parts.push(part); Ok(()) };
+/// let mut flattener = Flattener::new(schema, Options::default());
+/// flattener.push(b"{\"ts\":1,\"m\":{\"t\":21.5}}\n{\"ts\":2,", &mut sink)?;
+/// flattener.push(b"\"m\":{\"t\":\"high\"}}\nnot json\n", &mut sink)?;
+/// flattener.finish(&mut sink)?;
+///
+/// assert_eq!((parts[0].rows, parts[0].rejects.len()), (2, 1));
+/// let columns: Vec<String> = parts[0].columns.iter().map(|column| column.identity.to_string()).collect();
+/// assert_eq!(columns, ["m.t (double)", "m.t (string)", "ts (long)"]);
+/// # Ok::<(), std::convert::Infallible>(())
+/// ```
+#[derive(Debug)]
+pub struct Flattener {
+    options: Options,
+    part_bytes: u64,
+    main: Batch,
+    /// Batches for pieces that are read side by side.
+    pieces: Vec<Piece>,
+    /// Bytes from `base` on.
+    buffer: Vec<u8>,
+    base: u64,
+    cursor: Cursor,
+    /// Length of the buffer at which reading is worth another try.
+    enough: usize,
+    skipping: Option<Skipping>,
+    lines: Lines,
+    /// Records in earlier parts.
+    records: u64,
+    /// Parts handed out.
+    parts: u32,
+    part_begin: u64,
+    window_end: u64,
+}
+
+/// A broken record whose end has not been seen.
+#[derive(Debug)]
+struct Skipping {
+    gather: Gather,
+    line: u64,
+    on_error_line: bool,
+    previous: u8,
+}
+
+/// Counts line feeds up to a place that only moves forward.
+#[derive(Debug, Clone, Copy)]
+struct Lines {
+    counted_to: u64,
+    line: u64,
+}
+
+#[derive(Debug)]
+struct Piece {
+    batch: Batch,
+    begin: usize,
+    until: usize,
+    cursor: Cursor,
+    stop: Stop,
+}
+
+impl Flattener {
+    /// A flattener for one source of a table with this schema.
+    ///
+    /// With `options.threads` above 1 it works in rayon's current thread pool.
+    pub fn new(schema: Arc<Schema>, options: Options) -> Flattener {
+        let part_bytes = schema.contract().part_bytes.max(1);
+        let batch = || Batch::new(Tree::new(schema.clone(), options.limits), options.limits);
+        let count = if options.threads > 1 { options.threads } else { 0 };
+        let start = Cursor { at: 0, in_array: false };
+        let piece = || Piece { batch: batch(), begin: 0, until: 0, cursor: start, stop: Stop::NeedMore };
+        let mut flattener = Flattener {
+            options,
+            part_bytes,
+            main: batch(),
+            pieces: std::iter::repeat_with(piece).take(count).collect(),
+            buffer: Vec::new(),
+            base: 0,
+            cursor: start,
+            enough: 0,
+            skipping: None,
+            lines: Lines { counted_to: 0, line: 1 },
+            records: 0,
+            parts: 0,
+            part_begin: 0,
+            window_end: part_bytes,
+        };
+        flattener.enough = flattener.block_bytes();
+        flattener
+    }
+
+    fn block_bytes(&self) -> usize {
+        self.options.chunk_bytes.max(1) * self.options.threads.max(1)
+    }
+
+    /// Number of bytes pushed so far.
+    pub fn position(&self) -> u64 {
+        self.base + self.buffer.len() as u64
+    }
+
+    /// Takes the next bytes of the source; hands every part that they complete to `sink`.
+    ///
+    /// # Errors
+    /// Only what `sink` returns; the flattener is of no use afterwards.
+    pub fn push<E>(
+        &mut self,
+        mut bytes: &[u8],
+        sink: &mut impl FnMut(Part) -> Result<(), E>,
+    ) -> Result<(), E> {
+        while !bytes.is_empty() {
+            let room = self.enough.saturating_sub(self.buffer.len());
+            let (now, later) = bytes.split_at(room.min(bytes.len()));
+            self.buffer.extend_from_slice(now);
+            bytes = later;
+            if self.buffer.len() >= self.enough {
+                self.read(false, sink)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Ends the source: reads what is left and hands out the last part.
+    ///
+    /// # Errors
+    /// Only what `sink` returns.
+    pub fn finish<E>(self, sink: &mut impl FnMut(Part) -> Result<(), E>) -> Result<(), E> {
+        self.finish_with(None, sink)
+    }
+
+    /// Ends a source whose bytes broke off, because what was compressed cannot be decompressed any further: what can
+    /// be read of them is, and `lost`, the rest as it is stored, becomes one reject with [`Reason::Stream`].
+    ///
+    /// # Errors
+    /// Only what `sink` returns.
+    pub fn finish_broken<E>(
+        self,
+        lost: &[u8],
+        sink: &mut impl FnMut(Part) -> Result<(), E>,
+    ) -> Result<(), E> {
+        self.finish_with(Some(lost), sink)
+    }
+
+    fn finish_with<E>(
+        mut self,
+        lost: Option<&[u8]>,
+        sink: &mut impl FnMut(Part) -> Result<(), E>,
+    ) -> Result<(), E> {
+        self.read(true, sink)?;
+        let end = self.position();
+        if let Some(skipping) = self.skipping.take() {
+            self.push_gathered(skipping.gather, skipping.line);
+        }
+        if let Some(lost) = lost {
+            let mut gather = Gather::new(end, Reason::Stream);
+            gather.push(lost);
+            self.push_gathered(gather, self.lines.line);
+        } else if self.cursor.in_array {
+            self.push_gathered(Gather::new(end, Reason::Truncated), self.lines.line);
+        }
+        self.close_part(end, sink)
+    }
+
+    fn push_gathered(&mut self, gather: Gather, line: u64) {
+        let mut reject = gather.finish();
+        reject.line = line;
+        self.main.push_reject(reject);
+    }
+
+    /// Reads all that can be decided, then forgets the bytes that are done with.
+    fn read<E>(&mut self, is_last: bool, sink: &mut impl FnMut(Part) -> Result<(), E>) -> Result<(), E> {
+        if self.base == 0 && self.cursor.at == 0 && self.skipping.is_none() {
+            if self.buffer.starts_with(BYTE_ORDER_MARK) {
+                self.cursor.at = BYTE_ORDER_MARK.len();
+            } else if BYTE_ORDER_MARK.starts_with(&self.buffer) && !is_last {
+                self.enough = BYTE_ORDER_MARK.len();
+                return Ok(());
+            }
+        }
+        loop {
+            if self.skipping.is_some() && !self.skip() {
+                break;
+            }
+            match self.read_batches(is_last) {
+                Stop::NeedMore => break,
+                Stop::Limit | Stop::Full => {
+                    let begin = self.base + self.cursor.at as u64;
+                    self.close_part(begin, sink)?;
+                    self.window_end = (begin / self.part_bytes + 1).saturating_mul(self.part_bytes);
+                }
+                Stop::Skip { error, reason } => self.begin_skip(error, reason),
+            }
+        }
+        self.number_lines();
+        self.forget();
+        Ok(())
+    }
+
+    /// Forgets the bytes in front of the cursor, and decides how many more are worth another look: twice those that
+    /// were not enough, so that a record that comes in small pieces is not read again for each of them.
+    fn forget(&mut self) {
+        self.lines.advance(&self.buffer, self.base, self.base + self.cursor.at as u64);
+        self.buffer.drain(..self.cursor.at);
+        self.base += self.cursor.at as u64;
+        self.cursor.at = 0;
+        self.enough = self.block_bytes().max(2 * self.buffer.len());
+    }
+
+    /// Reads records up to the end of the window.
+    fn read_batches(&mut self, is_last: bool) -> Stop {
+        let window = usize::try_from(self.window_end.saturating_sub(self.base)).unwrap_or(usize::MAX);
+        let mut stop = Stop::Limit;
+        let cuts = self.cut(window.min(self.buffer.len()));
+        if cuts > 1 {
+            let (buffer, base) = (&self.buffer[..], self.base);
+            self.pieces[..cuts].par_iter_mut().for_each(|piece| {
+                piece.batch.clear();
+                piece.stop = piece.batch.read(buffer, base, &mut piece.cursor, piece.until, is_last);
+            });
+            for at in 0..cuts {
+                let piece = &mut self.pieces[at];
+                let begins_here = piece.begin == self.cursor.at
+                    && !self.cursor.in_array
+                    && matches!(piece.stop, Stop::Limit | Stop::NeedMore);
+                if begins_here && self.main.append(&mut piece.batch) {
+                    self.cursor = piece.cursor;
+                    stop = piece.stop;
+                } else {
+                    let until = piece.until;
+                    stop = self.main.read(&self.buffer, self.base, &mut self.cursor, until, is_last);
+                }
+                if stop != Stop::Limit {
+                    return stop;
+                }
+            }
+            if self.cursor.at >= window {
+                return stop;
+            }
+        }
+        self.main.read(&self.buffer, self.base, &mut self.cursor, window, is_last)
+    }
+
+    /// Cuts the bytes from the cursor to `end` at line starts into a piece for each thread; their number. Fewer than
+    /// two mean that cutting is not worth it.
+    fn cut(&mut self, end: usize) -> usize {
+        while self.buffer.get(self.cursor.at).is_some_and(|byte| is_separator(*byte)) {
+            self.cursor.at += 1;
+        }
+        let length = end.saturating_sub(self.cursor.at);
+        // The first piece has to begin at a record for its batch to count.
+        let begins = self.buffer.get(self.cursor.at) == Some(&b'{');
+        if self.pieces.is_empty() || length < self.options.chunk_bytes || !begins || self.cursor.in_array {
+            return 0;
+        }
+        let share = length.div_ceil(self.pieces.len());
+        let mut begin = self.cursor.at;
+        let mut count = 0;
+        while begin < end && count < self.pieces.len() {
+            let until = self.line_start(begin + share, end);
+            let piece = &mut self.pieces[count];
+            piece.begin = begin;
+            piece.until = until;
+            piece.cursor = Cursor { at: begin, in_array: false };
+            begin = until;
+            count += 1;
+        }
+        count
+    }
+
+    /// The first `{` at the start of a line at or behind `from`; `end` if there is none before it.
+    fn line_start(&self, from: usize, end: usize) -> usize {
+        if from >= end {
+            return end;
+        }
+        memchr::memchr_iter(b'\n', &self.buffer[from - 1..end])
+            .map(|feed| from + feed)
+            .find(|start| *start < end && self.buffer[*start] == b'{')
+            .unwrap_or(end)
+    }
+
+    fn begin_skip(&mut self, error: usize, reason: Reason) {
+        let begin = self.cursor.at;
+        let offset = self.base + begin as u64;
+        self.number_lines();
+        self.lines.advance(&self.buffer, self.base, offset);
+        let mut gather = Gather::new(offset, reason);
+        gather.push(&self.buffer[begin..]);
+        let on_error_line = memchr::memchr(b'\n', &self.buffer[error..]).is_none();
+        let previous = *self.buffer.last().expect("a record has a byte");
+        self.skipping = Some(Skipping { gather, line: self.lines.line, on_error_line, previous });
+        self.cursor.at = self.buffer.len();
+    }
+
+    /// Passes over bytes of the broken record; whether reading resumes at the cursor.
+    fn skip(&mut self) -> bool {
+        let skipping = self.skipping.as_mut().expect("only called while skipping");
+        let rest = &self.buffer[self.cursor.at..];
+        match skipping.find_end(rest) {
+            Some(end) => {
+                skipping.gather.push(&rest[..end]);
+                let at = self.cursor.at + end;
+                self.cursor.resume(&self.buffer, at);
+                let Skipping { gather, line, .. } = self.skipping.take().expect("just used");
+                self.push_gathered(gather, line);
+                true
+            }
+            None => {
+                skipping.gather.push(rest);
+                self.cursor.at = self.buffer.len();
+                false
+            }
+        }
+    }
+
+    /// Gives every reject the line it begins on, while its bytes are still here.
+    fn number_lines(&mut self) {
+        let first = self.main.rejects.iter().rposition(|reject| reject.line != 0).map_or(0, |last| last + 1);
+        for reject in &mut self.main.rejects[first..] {
+            self.lines.advance(&self.buffer, self.base, reject.offset);
+            reject.line = self.lines.line;
+        }
+    }
+
+    /// Hands out what was read since the last part, if there is a record in it. `end` is where the next part begins.
+    fn close_part<E>(&mut self, end: u64, sink: &mut impl FnMut(Part) -> Result<(), E>) -> Result<(), E> {
+        if self.main.count == 0 {
+            return Ok(());
+        }
+        self.number_lines();
+        let mut part = self.main.tree.take_part();
+        let before = self.records;
+        self.records += self.main.count;
+        part.number = self.parts;
+        part.span = self.part_begin..end;
+        part.records = std::mem::take(&mut self.main.records);
+        part.records.iter_mut().for_each(|record| *record += before);
+        part.rejects = std::mem::take(&mut self.main.rejects);
+        part.rejects.iter_mut().for_each(|reject| reject.record += before);
+        self.main.clear();
+        self.parts += 1;
+        self.part_begin = end;
+        sink(part)
+    }
+}
+
+impl Skipping {
+    /// The offset in `bytes`, which follow, at which reading resumes. The same rule as [`crate::records::resume`].
+    fn find_end(&mut self, bytes: &[u8]) -> Option<usize> {
+        let mut at = 0;
+        while at < bytes.len() {
+            let byte = bytes[at];
+            let starts_line = self.previous == b'\n' && matches!(byte, b'{' | b'[');
+            if starts_line || (self.on_error_line && self.previous == b'}' && byte == b'{') {
+                return Some(at);
+            }
+            self.on_error_line &= byte != b'\n';
+            self.previous = byte;
+            at += 1;
+            // Jump to the next byte that can matter.
+            let rest = &bytes[at..];
+            let next = if self.on_error_line {
+                memchr::memchr3(b'\n', b'}', b'{', rest)
+            } else {
+                memchr::memchr(b'\n', rest)
+            };
+            let jump = if byte == b'\n' || byte == b'}' { 0 } else { next.unwrap_or(rest.len()) };
+            if jump > 0 {
+                at += jump;
+                self.previous = bytes[at - 1];
+            }
+        }
+        None
+    }
+}
+
+impl Lines {
+    /// Moves on to `offset`, if that is ahead. `buffer` holds the bytes from `base` on.
+    fn advance(&mut self, buffer: &[u8], base: u64, offset: u64) {
+        if offset <= self.counted_to {
+            return;
+        }
+        let from = self.counted_to.saturating_sub(base) as usize;
+        let to = ((offset - base) as usize).min(buffer.len());
+        self.line += memchr::memchr_iter(b'\n', &buffer[from..to]).count() as u64;
+        self.counted_to = offset;
+    }
+}

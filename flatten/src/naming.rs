@@ -1,0 +1,95 @@
+//! From an identity to a name that Athena, Glue, QuickSight and Parquet readers all take.
+//!
+//! In comes the path and kind of a column and the set of names already taken; out comes a name that is lower case,
+//! made of `[a-z0-9_.-]`, at most 127 bytes, and free. A plain name is the keys joined with dots; a further kind of the
+//! same path adds its kind. Wherever that is not enough (a character was replaced, the name is too long or taken), a
+//! suffix taken from a hash of the identity makes it unique.
+//!
+//! What must stay true: the name is a function of the identity and of the names registered before it, never of chance
+//! or time; and `Temp` beside `temp`, `"a.b"` beside `a:{b}`, or a payload key `year` each get a name of their own.
+
+use sha2::{Digest, Sha256};
+
+use crate::path::Identity;
+
+/// The longest name QuickSight takes, in bytes (AWS CloudFormation, `AWS::QuickSight::DataSet InputColumn`).
+pub const MAX_NAME: usize = 127;
+
+/// The column that holds the identity of the source of a row.
+pub const SOURCE: &str = "_source";
+/// The column that holds the number of the record in its source, from 1.
+pub const RECORD: &str = "_record";
+/// The column that holds, as one JSON object, the fields of a record that have no column.
+pub const OVERFLOW: &str = "_overflow";
+/// The partition keys of every table. Their values are zero-padded strings.
+pub const PARTITION_KEYS: [&str; 4] = ["year", "month", "day", "hour"];
+
+/// Whether `name` belongs to the engine: a partition key or a column every table has.
+pub fn is_reserved(name: &str) -> bool {
+    [SOURCE, RECORD, OVERFLOW].contains(&name) || PARTITION_KEYS.contains(&name)
+}
+
+/// The name for `identity`.
+///
+/// `plain` is the name the first kind of the same path got, if one did; `is_taken` tells names that others hold.
+pub fn name(identity: &Identity, plain: Option<&str>, is_taken: impl Fn(&str) -> bool) -> String {
+    let (candidate, altered) = match plain {
+        Some(plain) => (format!("{plain}.{}", identity.kind.word()), false),
+        None => joined(identity),
+    };
+    if !altered && candidate.len() <= MAX_NAME && !is_taken(&candidate) {
+        return candidate;
+    }
+    let hash = hash(identity);
+    let lengths = (6..=hash.len()).step_by(2);
+    lengths
+        .map(|digits| suffixed(&candidate, &hash[..digits]))
+        .find(|name| !is_taken(name))
+        .expect("no table has a name for every prefix of a SHA-256")
+}
+
+/// The keys joined with dots in lower case, and whether a character had to be replaced.
+fn joined(identity: &Identity) -> (String, bool) {
+    let mut name = String::new();
+    let mut altered = false;
+    for (i, key) in identity.path.keys().enumerate() {
+        if i > 0 {
+            name.push('.');
+        }
+        if key.is_empty() {
+            name.push('_');
+            altered = true;
+        }
+        for character in key.chars() {
+            match character.to_ascii_lowercase() {
+                kept @ ('a'..='z' | '0'..='9' | '_' | '.' | '-') => name.push(kept),
+                _ => {
+                    name.push('_');
+                    altered = true;
+                }
+            }
+        }
+    }
+    (name, altered)
+}
+
+fn suffixed(candidate: &str, digits: &str) -> String {
+    // Candidates are ASCII, so any byte is a character boundary.
+    let kept = candidate.len().min(MAX_NAME - 1 - digits.len());
+    format!("{}_{digits}", &candidate[..kept])
+}
+
+/// SHA-256 of the identity in hexadecimal: of the path as a JSON array, a line feed, and the kind's word.
+fn hash(identity: &Identity) -> String {
+    let text = format!("{}\n{}", identity.path.to_json(), identity.kind.word());
+    hexadecimal(&Sha256::digest(text.as_bytes()))
+}
+
+/// Lower-case hexadecimal digits of `bytes`.
+pub fn hexadecimal(bytes: &[u8]) -> String {
+    use std::fmt::Write;
+    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+        write!(text, "{byte:02x}").expect("writing to a String cannot fail");
+        text
+    })
+}

@@ -1,0 +1,335 @@
+//! Framing: where one record ends and the next begins.
+//!
+//! In come bytes that hold JSON values one after the other, on lines, without anything between them, pretty-printed,
+//! separated by commas or wrapped in an array; out come, value by value, the range of its bytes or the place of the
+//! first byte that cannot belong to it. This module knows the grammar of JSON (RFC 8259) and nothing of what values
+//! mean. It is the slow, certain way: [`crate::fast`] finds the ends of ordinary records by itself and comes here
+//! with all others.
+//!
+//! What must stay true: the answer depends on the bytes alone. Where a value is not complete yet, [`Scan::Incomplete`]
+//! says so and nothing else may be concluded until more bytes came.
+
+/// Deepest nesting of objects and arrays in a record, the record itself included.
+pub const MAX_DEPTH: usize = 64;
+
+/// What [`value`] found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scan {
+    /// A whole value; this is the offset right behind it.
+    End(usize),
+    /// The byte at this offset cannot follow.
+    Error(usize),
+    /// The bracket at this offset is one too deep.
+    TooDeep(usize),
+    /// The bytes end before the value does.
+    Incomplete,
+}
+
+/// JSON's white space, and the comma: an IoT rule may put one between records instead of a line feed, and elements of
+/// a top-level array are separated by it.
+pub fn is_separator(byte: u8) -> bool {
+    matches!(byte, b' ' | b'\t' | b'\n' | b'\r' | b',')
+}
+
+fn is_space(byte: u8) -> bool {
+    matches!(byte, b' ' | b'\t' | b'\n' | b'\r')
+}
+
+/// Where reading resumes after an error: the earlier of a `{` or `[` at the start of a line after the one in which the
+/// record began, and a `{` right behind a `}` at or after the error on its line. `None` if there is none in `bytes`.
+///
+/// `begin` is the first byte of the record, `error` the first that could not belong to it.
+pub fn resume(bytes: &[u8], begin: usize, error: usize) -> Option<usize> {
+    let line_start = memchr::memchr_iter(b'\n', &bytes[begin..])
+        .map(|feed| begin + feed + 1)
+        .find(|start| matches!(bytes.get(*start), Some(b'{' | b'[')));
+    let error = error.min(bytes.len());
+    let line_end = memchr::memchr(b'\n', &bytes[error..]).map_or(bytes.len(), |feed| error + feed);
+    let behind = memchr::memchr_iter(b'{', &bytes[error..line_end])
+        .map(|brace| error + brace)
+        .find(|brace| *brace > begin && bytes[brace - 1] == b'}');
+    match (line_start, behind) {
+        (Some(line), Some(brace)) => Some(line.min(brace)),
+        (line, brace) => line.or(brace),
+    }
+}
+
+/// Finds the end of the value that begins at `begin`, which must not be white space.
+///
+/// A number at the very end of the bytes may go on: it is `Incomplete` unless `is_last`.
+pub fn value(bytes: &[u8], begin: usize, is_last: bool) -> Scan {
+    nested_value(bytes, begin, is_last, 0)
+}
+
+/// The same for a value inside `depth` open brackets.
+pub fn nested_value(bytes: &[u8], begin: usize, is_last: bool, depth: usize) -> Scan {
+    let room = MAX_DEPTH.saturating_sub(depth);
+    let mut scanner = Scanner { bytes, at: begin, is_last, open: [false; MAX_DEPTH], depth: 0, room };
+    match scanner.run() {
+        Ok(()) => Scan::End(scanner.at),
+        Err(Stop::Error) => Scan::Error(scanner.at),
+        Err(Stop::TooDeep) => Scan::TooDeep(scanner.at),
+        Err(Stop::Incomplete) => Scan::Incomplete,
+    }
+}
+
+enum Stop {
+    Error,
+    TooDeep,
+    Incomplete,
+}
+
+struct Scanner<'a> {
+    bytes: &'a [u8],
+    at: usize,
+    is_last: bool,
+    /// For each open bracket whether it is an object's.
+    open: [bool; MAX_DEPTH],
+    depth: usize,
+    /// How many brackets may be open at once.
+    room: usize,
+}
+
+impl Scanner<'_> {
+    fn run(&mut self) -> Result<(), Stop> {
+        loop {
+            // A value is due here.
+            let is_open = match self.peek()? {
+                b'{' => {
+                    self.enter(true)?;
+                    self.space();
+                    match self.peek()? {
+                        b'}' => self.leave(),
+                        _ => {
+                            self.key()?;
+                            true
+                        }
+                    }
+                }
+                b'[' => {
+                    self.enter(false)?;
+                    self.space();
+                    match self.peek()? {
+                        b']' => self.leave(),
+                        _ => true,
+                    }
+                }
+                b'"' => {
+                    self.string()?;
+                    false
+                }
+                b't' => self.literal(b"true")?,
+                b'f' => self.literal(b"false")?,
+                b'n' => self.literal(b"null")?,
+                b'-' | b'0'..=b'9' => self.number()?,
+                _ => return Err(Stop::Error),
+            };
+            if is_open {
+                continue;
+            }
+            // A value has just ended: close what ends with it, up to the next value that is due.
+            loop {
+                if self.depth == 0 {
+                    return Ok(());
+                }
+                self.space();
+                let in_object = self.open[self.depth - 1];
+                match self.peek()? {
+                    b',' => {
+                        self.at += 1;
+                        self.space();
+                        if in_object {
+                            self.key()?;
+                        }
+                        break;
+                    }
+                    b'}' if in_object => self.leave(),
+                    b']' if !in_object => self.leave(),
+                    _ => return Err(Stop::Error),
+                };
+            }
+        }
+    }
+
+    fn peek(&self) -> Result<u8, Stop> {
+        self.bytes.get(self.at).copied().ok_or(Stop::Incomplete)
+    }
+
+    fn space(&mut self) {
+        while self.bytes.get(self.at).is_some_and(|byte| is_space(*byte)) {
+            self.at += 1;
+        }
+    }
+
+    fn enter(&mut self, is_object: bool) -> Result<(), Stop> {
+        if self.depth == self.room {
+            return Err(Stop::TooDeep);
+        }
+        self.open[self.depth] = is_object;
+        self.depth += 1;
+        self.at += 1;
+        Ok(())
+    }
+
+    fn leave(&mut self) -> bool {
+        self.depth -= 1;
+        self.at += 1;
+        false
+    }
+
+    /// A key with its colon, up to the first byte of the value.
+    fn key(&mut self) -> Result<(), Stop> {
+        if self.peek()? != b'"' {
+            return Err(Stop::Error);
+        }
+        self.string()?;
+        self.space();
+        if self.peek()? != b':' {
+            return Err(Stop::Error);
+        }
+        self.at += 1;
+        self.space();
+        Ok(())
+    }
+
+    fn string(&mut self) -> Result<(), Stop> {
+        self.at += 1;
+        loop {
+            match self.peek()? {
+                b'"' => {
+                    self.at += 1;
+                    return Ok(());
+                }
+                b'\\' => {
+                    self.at += 1;
+                    match self.peek()? {
+                        b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't' => self.at += 1,
+                        b'u' => {
+                            self.at += 1;
+                            for _ in 0..4 {
+                                if !self.peek()?.is_ascii_hexdigit() {
+                                    return Err(Stop::Error);
+                                }
+                                self.at += 1;
+                            }
+                        }
+                        _ => return Err(Stop::Error),
+                    }
+                }
+                0..0x20 => return Err(Stop::Error),
+                _ => self.at += 1,
+            }
+        }
+    }
+
+    fn literal(&mut self, word: &[u8]) -> Result<bool, Stop> {
+        for expected in word {
+            if self.peek()? != *expected {
+                return Err(Stop::Error);
+            }
+            self.at += 1;
+        }
+        Ok(false)
+    }
+
+    fn number(&mut self) -> Result<bool, Stop> {
+        if self.peek()? == b'-' {
+            self.at += 1;
+        }
+        match self.peek()? {
+            b'0' => self.at += 1,
+            _ => self.digits()?,
+        }
+        if self.bytes.get(self.at) == Some(&b'.') {
+            self.at += 1;
+            self.digits()?;
+        }
+        if matches!(self.bytes.get(self.at), Some(b'e' | b'E')) {
+            self.at += 1;
+            if matches!(self.peek()?, b'+' | b'-') {
+                self.at += 1;
+            }
+            self.digits()?;
+        }
+        if self.at == self.bytes.len() && !self.is_last { Err(Stop::Incomplete) } else { Ok(false) }
+    }
+
+    fn digits(&mut self) -> Result<(), Stop> {
+        if !self.peek()?.is_ascii_digit() {
+            return Err(Stop::Error);
+        }
+        while self.bytes.get(self.at).is_some_and(u8::is_ascii_digit) {
+            self.at += 1;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn scan(text: &str) -> Scan {
+        value(text.as_bytes(), 0, true)
+    }
+
+    #[test]
+    fn whole_values_end_where_they_end() {
+        for text in [
+            "{}",
+            "[]",
+            r#"{"a":[1,{"b":null}],"c":"}"}"#,
+            "-0.5e+3",
+            "true",
+            r#""\u00e9\"""#,
+            "{ \"a\" : 1 }",
+        ] {
+            assert_eq!(scan(&format!("{text} x")), Scan::End(text.len()), "{text}");
+        }
+    }
+
+    #[test]
+    fn errors_are_placed_at_the_first_byte_that_cannot_follow() {
+        for (text, at) in [
+            (r#"{"a":tru}"#, 8),
+            (r#"{"a":}"#, 5),
+            (r#"{"a":1 x}"#, 7),
+            (r#"{"a":01}"#, 6),
+            (r#"{"a":1,}"#, 7),
+            ("[1,]", 3),
+            ("}", 0),
+            ("{'a':1}", 1),
+            ("{\"a\":\"\n\"}", 6),
+            (r#"{"a":"\x"}"#, 7),
+            (r#"{"a":.5}"#, 5),
+            ("{]", 1),
+        ] {
+            assert_eq!(scan(text), Scan::Error(at), "{text}");
+        }
+    }
+
+    #[test]
+    fn depth_64_is_allowed_and_65_is_not() {
+        let nested = |depth| format!("{}{}", "[".repeat(depth), "]".repeat(depth));
+        assert_eq!(scan(&nested(64)), Scan::End(128));
+        assert_eq!(scan(&nested(65)), Scan::TooDeep(64));
+    }
+
+    #[test]
+    fn every_proper_prefix_of_a_value_is_incomplete() {
+        let text = r#"{"a":[1.5e3,"\u00e9",true,null,{}],"b":-7}"#;
+        for end in 0..text.len() {
+            assert_eq!(value(&text.as_bytes()[..end], 0, false), Scan::Incomplete, "{end}");
+        }
+    }
+
+    #[test]
+    fn reading_resumes_at_a_line_or_behind_a_brace() {
+        let resume = |text: &str, begin, error| resume(text.as_bytes(), begin, error);
+        assert_eq!(resume("{\"a\":tru}{\"b\":1}", 0, 8), Some(9));
+        assert_eq!(resume("{\"a\":\n{\"b\":1}\n{\"c\":1}", 0, 14), Some(6));
+        assert_eq!(resume("x {\n {\n}{", 0, 0), None);
+        assert_eq!(resume("{\"a\":{\"b\":1}{\"c\":2}", 0, 12), Some(12));
+        assert_eq!(resume("{\"a\": x\n[1]", 0, 6), Some(8));
+    }
+}

@@ -1,0 +1,140 @@
+//! The contract of a table as it stands: which identity is which column.
+//!
+//! In come the declared columns of a contract and, over the life of a table, identities that records brought; out
+//! comes for each a column with a name and a place. A schema only ever grows at its end: a column, once registered,
+//! keeps name, type and place for ever, because Athena refuses a file whose type differs from the table's.
+//!
+//! What must stay true: names are unique; registering the same identities in the same order gives the same schema; a
+//! schema read back from a catalog answers exactly as the one written.
+
+use std::collections::{BTreeSet, HashMap};
+
+use serde::{Deserialize, Serialize};
+
+use crate::contract::Contract;
+use crate::naming;
+use crate::path::{Identity, Path};
+
+/// A column of a table: its name in readers and the identity of its values.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TableColumn {
+    /// The name in Athena, Glue and Parquet.
+    pub name: String,
+    /// Path and kind of its values.
+    #[serde(flatten)]
+    pub identity: Identity,
+}
+
+/// Why a list of columns is not the schema of a table.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum SchemaError {
+    /// Two columns have one name.
+    #[error("column name `{0}` stands twice in the table")]
+    NameTwice(String),
+    /// Two columns have one identity.
+    #[error("path {0} stands twice in the table")]
+    IdentityTwice(Identity),
+    /// A column took a name that belongs to the engine.
+    #[error("column name `{0}` belongs to the engine")]
+    Reserved(String),
+}
+
+/// The columns of a table and its contract. Appending is the only change there is.
+///
+/// The columns every table has (`_source`, `_record`, `_overflow`) and the partition keys are not listed here.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Schema {
+    contract: Contract,
+    columns: Vec<TableColumn>,
+    places: HashMap<Identity, usize>,
+    names: BTreeSet<String>,
+    plain: HashMap<Path, String>,
+}
+
+impl Schema {
+    /// The schema of a table before its first record: what the contract declares.
+    pub fn new(contract: Contract) -> Schema {
+        let declared: Vec<Identity> =
+            contract.columns.iter().flat_map(|column| column.identities()).collect();
+        let mut schema = Schema::bare(contract);
+        for identity in &declared {
+            schema.register(identity);
+        }
+        schema
+    }
+
+    /// The schema with exactly these columns, in this order, as a catalog kept them.
+    ///
+    /// # Errors
+    /// If a name or an identity stands twice, or a name belongs to the engine.
+    pub fn from_columns(contract: Contract, columns: Vec<TableColumn>) -> Result<Schema, SchemaError> {
+        let mut schema = Schema::bare(contract);
+        for column in columns {
+            if naming::is_reserved(&column.name) {
+                return Err(SchemaError::Reserved(column.name));
+            }
+            if schema.names.contains(&column.name) {
+                return Err(SchemaError::NameTwice(column.name));
+            }
+            if schema.places.contains_key(&column.identity) {
+                return Err(SchemaError::IdentityTwice(column.identity));
+            }
+            schema.append(column);
+        }
+        Ok(schema)
+    }
+
+    fn bare(contract: Contract) -> Schema {
+        Schema {
+            contract,
+            columns: Vec::new(),
+            places: HashMap::new(),
+            names: BTreeSet::new(),
+            plain: HashMap::new(),
+        }
+    }
+
+    fn append(&mut self, column: TableColumn) {
+        let TableColumn { name, identity } = &column;
+        self.places.insert(identity.clone(), self.columns.len());
+        self.names.insert(name.clone());
+        self.plain.entry(identity.path.clone()).or_insert_with(|| name.clone());
+        self.columns.push(column);
+    }
+
+    /// The column of `identity`, appended under a new name if the table has none yet.
+    pub fn register(&mut self, identity: &Identity) -> &TableColumn {
+        let place = match self.places.get(identity) {
+            Some(place) => *place,
+            None => {
+                let plain = self.plain.get(&identity.path).map(String::as_str);
+                let name = naming::name(identity, plain, |name| {
+                    naming::is_reserved(name) || self.names.contains(name)
+                });
+                self.append(TableColumn { name, identity: identity.clone() });
+                self.columns.len() - 1
+            }
+        };
+        &self.columns[place]
+    }
+
+    /// The contract under which the table was made.
+    pub fn contract(&self) -> &Contract {
+        &self.contract
+    }
+
+    /// All columns, in the table's order.
+    pub fn columns(&self) -> &[TableColumn] {
+        &self.columns
+    }
+
+    /// The place in [`Schema::columns`] of `identity`, if it is registered.
+    pub fn place(&self, identity: &Identity) -> Option<usize> {
+        self.places.get(identity).copied()
+    }
+
+    /// The column of `identity`, if it is registered.
+    pub fn column(&self, identity: &Identity) -> Option<&TableColumn> {
+        self.place(identity).map(|place| &self.columns[place])
+    }
+}
