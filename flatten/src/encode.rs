@@ -8,6 +8,8 @@
 //! that Athena, Redshift Spectrum and Spark read. If you change what comes out, or take a version of `parquet` that
 //! does, raise [`LAYOUT`]: the golden files in `tests/it` show when that is due.
 
+mod file;
+
 use std::sync::Arc;
 
 use arrow::array::{
@@ -34,6 +36,8 @@ use crate::part::Part;
 use crate::path::Kind;
 use crate::reject::Reject;
 use crate::schema::Schema;
+
+pub use file::FileWriter;
 
 /// Version of the layout of output files. Files of different layouts may differ byte by byte though they say the same.
 pub const LAYOUT: u32 = 1;
@@ -158,6 +162,10 @@ impl Encoder<'_> {
     /// # Errors
     /// If the Parquet writer fails.
     pub fn encode_rejects(&self, part: &Part) -> Result<Vec<u8>, EncodeError> {
+        self.write(part, self.reject_columns(part), part.rejects.len(), "[]".to_owned())
+    }
+
+    fn reject_columns(&self, part: &Part) -> Vec<Ready<'static>> {
         let rejects = &part.rejects;
         let long = |name, value: fn(&Reject) -> u64| {
             let array = Int64Array::from_iter_values(rejects.iter().map(|reject| value(reject) as i64));
@@ -175,7 +183,7 @@ impl Encoder<'_> {
         ready.push(text("sha256", |reject| naming::hexadecimal(&reject.sha256), Style::Plain));
         let bytes = BinaryArray::from_iter_values(rejects.iter().map(|reject| &reject.bytes));
         ready.push(Ready::array("bytes", Arc::new(bytes), Style::Plain));
-        self.write(part, ready, rejects.len(), "[]".to_owned())
+        ready
     }
 
     /// `_source` and `_record`.
@@ -199,7 +207,8 @@ impl Encoder<'_> {
         let fields: Vec<_> = ready.iter().map(|column| column.field.clone()).collect();
         let arrow_schema = Arc::new(ArrowSchema::new(fields));
         let parquet_schema = ArrowSchemaConverter::new().schema_root("record").convert(&arrow_schema)?;
-        let properties = Arc::new(self.properties(part, &ready, described));
+        let styles = ready.iter().map(|column| (column.field.name().as_str(), column.style));
+        let properties = Arc::new(self.properties(self.metadata(part, described), styles));
         let mut file = SerializedFileWriter::new(Vec::new(), parquet_schema.root_schema_ptr(), properties)?;
         let factory = ArrowRowGroupWriterFactory::new(&file, arrow_schema);
         let writers = factory.create_column_writers(0)?;
@@ -220,7 +229,7 @@ impl Encoder<'_> {
         Ok(file.into_inner()?)
     }
 
-    fn properties(&self, part: &Part, ready: &[Ready<'_>], described: String) -> WriterProperties {
+    fn metadata(&self, part: &Part, described: String) -> Vec<KeyValue> {
         let metadata = [
             (metadata::SOURCE, self.source.to_owned()),
             (metadata::PART, part.number.to_string()),
@@ -229,7 +238,14 @@ impl Encoder<'_> {
             (metadata::OPTIONS, self.options.to_owned()),
             (metadata::COLUMNS, described),
         ];
-        let metadata = metadata.map(|(key, value)| KeyValue::new(key.to_owned(), value)).to_vec();
+        metadata.map(|(key, value)| KeyValue::new(key.to_owned(), value)).to_vec()
+    }
+
+    fn properties<'n>(
+        &self,
+        metadata: Vec<KeyValue>,
+        styles: impl Iterator<Item = (&'n str, Style)>,
+    ) -> WriterProperties {
         let mut properties = WriterProperties::builder()
             .set_created_by(format!("iotlake layout {LAYOUT}"))
             .set_compression(self.compression.codec())
@@ -238,9 +254,9 @@ impl Encoder<'_> {
             .set_dictionary_enabled(false)
             .set_max_row_group_row_count(None)
             .set_key_value_metadata(Some(metadata));
-        for column in ready {
-            let path = ColumnPath::new(vec![column.field.name().clone()]);
-            properties = match column.style {
+        for (name, style) in styles {
+            let path = ColumnPath::new(vec![name.to_owned()]);
+            properties = match style {
                 Style::Plain => properties,
                 Style::Dictionary => properties.set_column_dictionary_enabled(path, true),
                 Style::Delta => properties.set_column_encoding(path, Encoding::DELTA_BINARY_PACKED),

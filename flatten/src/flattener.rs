@@ -154,25 +154,21 @@ impl Flattener {
     /// # Errors
     /// Only what `sink` returns.
     pub fn finish<E>(self, sink: &mut impl FnMut(Part) -> Result<(), E>) -> Result<(), E> {
-        self.finish_with(None, sink)
+        self.finish_with(false, sink)
     }
 
-    /// Ends a source whose bytes broke off, because what was compressed cannot be decompressed any further: what can
-    /// be read of them is, and `lost`, the rest as it is stored, becomes one reject with [`Reason::Stream`].
+    /// Ends a source whose bytes broke off, because what was compressed cannot be decompressed any further. What can be
+    /// read is kept; the record that was cut off, or where none was, a reject without bytes, has [`Reason::Stream`].
     ///
     /// # Errors
     /// Only what `sink` returns.
-    pub fn finish_broken<E>(
-        self,
-        lost: &[u8],
-        sink: &mut impl FnMut(Part) -> Result<(), E>,
-    ) -> Result<(), E> {
-        self.finish_with(Some(lost), sink)
+    pub fn finish_broken<E>(self, sink: &mut impl FnMut(Part) -> Result<(), E>) -> Result<(), E> {
+        self.finish_with(true, sink)
     }
 
     fn finish_with<E>(
         mut self,
-        lost: Option<&[u8]>,
+        is_broken: bool,
         sink: &mut impl FnMut(Part) -> Result<(), E>,
     ) -> Result<(), E> {
         self.read(true, sink)?;
@@ -180,10 +176,14 @@ impl Flattener {
         if let Some(skipping) = self.skipping.take() {
             self.push_gathered(skipping.gather, skipping.line);
         }
-        if let Some(lost) = lost {
-            let mut gather = Gather::new(end, Reason::Stream);
-            gather.push(lost);
-            self.push_gathered(gather, self.lines.line);
+        if is_broken {
+            let cut_off = self.main.rejects.last_mut();
+            match cut_off
+                .filter(|reject| reject.reason == Reason::Truncated && reject.offset + reject.length == end)
+            {
+                Some(reject) => reject.reason = Reason::Stream,
+                None => self.push_gathered(Gather::new(end, Reason::Stream), self.lines.line),
+            }
         } else if self.cursor.in_array {
             self.push_gathered(Gather::new(end, Reason::Truncated), self.lines.line);
         }

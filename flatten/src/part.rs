@@ -66,6 +66,13 @@ pub struct Fit {
     target: BTreeMap<Path, Path>,
 }
 
+impl Fit {
+    /// Whether some column found no room.
+    pub fn has_refused(&self) -> bool {
+        !self.demoted.is_empty()
+    }
+}
+
 /// Counts places while a part is fitted.
 struct Room<'a> {
     limits: &'a Limits,

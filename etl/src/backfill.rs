@@ -1,0 +1,165 @@
+//! Many sources into one table.
+//!
+//! In comes a plan; its sources are processed by a number of jobs side by side, each by [`crate::pipeline`]. One source
+//! that fails does not stop the others. What comes out adds up: every source is done, was done already, failed or was
+//! not reached.
+
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+use std::sync::PoisonError;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use iotlake_flatten::{Contract, Schema};
+
+use crate::catalog::{CatalogError, Table};
+use crate::lake::Lake;
+use crate::pipeline::{Counts, Outcome, Pipeline, PipelineError, Run, Shared, Status};
+use crate::plan::Plan;
+use crate::source::SourceObject;
+use crate::storage::Storage;
+use crate::turns::Turns;
+use crate::view::View;
+
+/// What a backfill shall do.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// How each source is processed.
+    pub run: Run,
+    /// The contract of the table, if it has to be made.
+    pub contract: Contract,
+    /// A view on the table.
+    pub view: Option<View>,
+    /// Sources processed side by side.
+    pub jobs: usize,
+}
+
+/// Watches a backfill.
+pub trait Observer: Sync {
+    /// So many more bytes of sources, as stored, were read.
+    fn read(&self, _stored_bytes: u64) {}
+
+    /// A source has come to its end.
+    fn source(&self, _source: &SourceObject, _result: &Result<Outcome, PipelineError>) {}
+}
+
+/// Watches nothing.
+impl Observer for () {}
+
+/// What became of all sources.
+#[derive(Debug, Default)]
+pub struct Summary {
+    /// Sources of the plan.
+    pub sources: u64,
+    /// Sources that this run ingested.
+    pub done: u64,
+    /// Sources that had a receipt.
+    pub already_done: u64,
+    /// Sources that failed, by identity, with the reason.
+    pub failed: Vec<(String, PipelineError)>,
+    /// Sources that were not reached because the run was stopped.
+    pub not_reached: u64,
+    /// Whether the run was stopped.
+    pub interrupted: bool,
+    /// Accounts of the sources that this run ingested.
+    pub counts: Counts,
+    /// Their rejects by reason.
+    pub rejects_by_reason: BTreeMap<&'static str, u64>,
+    /// What a person should know though nothing failed.
+    pub warnings: Vec<String>,
+}
+
+impl Summary {
+    /// Whether every record is a row or a reject and every source came to one end.
+    pub fn balances(&self) -> bool {
+        let ended = self.done + self.already_done + self.failed.len() as u64 + self.not_reached;
+        self.counts.balances() && ended == self.sources
+    }
+
+    fn add(&mut self, source: &SourceObject, result: Result<Outcome, PipelineError>) {
+        match result {
+            Ok(outcome) if outcome.status == Status::AlreadyDone => self.already_done += 1,
+            Ok(outcome) => {
+                self.done += 1;
+                self.counts.add(&outcome.counts);
+                for (reason, count) in outcome.rejects_by_reason {
+                    *self.rejects_by_reason.entry(reason).or_default() += count;
+                }
+                self.warnings.extend(outcome.warnings);
+            }
+            Err(PipelineError::Stopped) => self.not_reached += 1,
+            Err(error) => self.failed.push((source.identity.clone(), error)),
+        }
+    }
+}
+
+/// Ingests every source of `plan`, which lie in `from`, into the table of `options`.
+///
+/// Setting `stop` ends the run after the parts that are being written; what is done stays done.
+///
+/// # Errors
+/// Only if the table or its view cannot be made; what happens to sources is in the summary.
+pub fn backfill(
+    lake: &Lake,
+    from: &dyn Storage,
+    plan: &Plan,
+    options: &Options,
+    stop: &AtomicBool,
+    observer: &dyn Observer,
+) -> Result<Summary, CatalogError> {
+    let run = &options.run;
+    let table = ensure_table(lake, options)?;
+    let shared = Shared::new(table);
+    let turns = Turns::default();
+    let next = AtomicUsize::new(0);
+    let summary = Mutex::new(Summary { sources: plan.sources.len() as u64, ..Summary::default() });
+    let work = || {
+        loop {
+            let index = next.fetch_add(1, Ordering::Relaxed);
+            let Some(source) = plan.sources.get(index) else { break };
+            let turn = turns.enter(index);
+            let is_stopped = || stop.load(Ordering::Relaxed);
+            let on_read = |bytes| {
+                if is_stopped() {
+                    shared.stop.store(true, Ordering::Relaxed);
+                }
+                observer.read(bytes);
+            };
+            let pipeline = Pipeline { lake, from, run, shared: &shared, on_read: &on_read };
+            let result = if is_stopped() {
+                turn.close();
+                Err(PipelineError::Stopped)
+            } else {
+                pipeline.process(source, &turn)
+            };
+            drop(turn);
+            observer.source(source, &result);
+            summary.lock().unwrap_or_else(PoisonError::into_inner).add(source, result);
+        }
+    };
+    std::thread::scope(|scope| {
+        for _ in 1..options.jobs {
+            scope.spawn(work);
+        }
+        work();
+    });
+    let mut summary = summary.into_inner().unwrap_or_else(PoisonError::into_inner);
+    summary.interrupted = stop.load(Ordering::Relaxed);
+    summary.failed.sort_by(|(a, _), (b, _)| a.cmp(b));
+    Ok(summary)
+}
+
+/// Makes the table and its view, unless they are there.
+///
+/// # Errors
+/// If the table that is there disagrees, or the catalog fails.
+pub fn ensure_table(lake: &Lake, options: &Options) -> Result<Table, CatalogError> {
+    let run = &options.run;
+    let schema = Schema::new(options.contract.clone());
+    let table = lake.catalog.create_table(&Table::new(&run.table, schema, run.partition_by.clone()))?;
+    if let Some(view) = &options.view
+        && lake.catalog.view(&view.name)?.as_ref() != Some(view)
+    {
+        lake.catalog.put_view(view)?;
+    }
+    Ok(table)
+}

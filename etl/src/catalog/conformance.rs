@@ -1,0 +1,192 @@
+//! What every catalog must do, as a test that any implementation can be put through.
+
+use std::thread;
+
+use iotlake_flatten::{Contract, Declared, Identity, Kind, LAYOUT, Numbers, Path, Schema, Type};
+
+use super::{Catalog, CatalogError, Table};
+use crate::partition::{Partition, PartitionBy};
+use crate::view::{Expression, View, ViewColumn, ViewType};
+
+/// Puts `catalog` through its paces. It must be empty, and is not empty afterwards.
+///
+/// # Panics
+/// With a message that says which promise is broken.
+pub fn conformance(catalog: &dyn Catalog) {
+    tables(catalog);
+    agreement(catalog);
+    evolution(catalog);
+    no_column_is_lost(catalog);
+    partitions(catalog);
+    views(catalog);
+}
+
+fn table(name: &str, contract: Contract) -> Table {
+    Table::new(name, Schema::new(contract), PartitionBy::Arrival)
+}
+
+fn identity(path: &str, kind: Kind) -> Identity {
+    Identity::new(Path::dotted(path), kind)
+}
+
+fn names(table: &Table) -> Vec<&str> {
+    table.schema.columns().iter().map(|column| column.name.as_str()).collect()
+}
+
+fn tables(catalog: &dyn Catalog) {
+    assert_eq!(catalog.tables().unwrap(), [""; 0], "the catalog has to be empty");
+    assert_eq!(catalog.table("none").unwrap(), None);
+    let made = table("second", Contract::default());
+    assert_eq!(catalog.create_table(&made).unwrap(), made);
+    assert_eq!(catalog.create_table(&made).unwrap(), made, "making it again gives the same");
+    assert_eq!(catalog.table("second").unwrap(), Some(made));
+    let by_event =
+        Table::new("first", Schema::new(Contract::empty()), PartitionBy::Event(Path::dotted("ts")));
+    catalog.create_table(&by_event).unwrap();
+    assert_eq!(catalog.table("first").unwrap(), Some(by_event));
+    assert_eq!(catalog.tables().unwrap(), ["first", "second"]);
+    for name in ["", "Upper", "a/b", "_hidden", "x_rejects"] {
+        let refused = catalog.create_table(&table(name, Contract::default()));
+        assert!(matches!(refused, Err(CatalogError::InvalidName { .. })), "{name}: {refused:?}");
+        assert_eq!(catalog.table(name).unwrap(), None, "{name}");
+    }
+}
+
+fn agreement(catalog: &dyn Catalog) {
+    let base = || Contract::empty().declare("a", Type::Double);
+    catalog.create_table(&table("agree", base())).unwrap();
+    let found = [identity("seen", Kind::String), identity("object.x", Kind::Double)];
+    catalog.evolve("agree", &mut |_| found.to_vec()).unwrap();
+
+    let disagrees = |asked: Table, expected: &str| {
+        let error = catalog.create_table(&asked).expect_err(expected);
+        assert_eq!(error.to_string(), format!("table `agree`: {expected} was asked for"));
+    };
+    let asked = |contract| table("agree", contract);
+    disagrees(
+        asked(Contract::empty().declare("a", Type::String)),
+        "the type of path a is double, but string",
+    );
+    disagrees(asked(base().declare("seen", Type::Double)), "the type of path seen is string, but double");
+    disagrees(asked(base().declare("seen", Type::Ignore)), "the type of path seen is string, but ignore");
+    disagrees(
+        asked(base().declare("object", Type::Json)),
+        "the type of path object is an object with column `object.x`, but json",
+    );
+    disagrees(asked(Contract { numbers: Numbers::Exact, ..base() }), "`numbers` is double, but exact");
+    disagrees(asked(Contract { part_bytes: 1 << 20, ..base() }), "`part_bytes` is 67108864, but 1048576");
+    let by_event = Table { partition_by: PartitionBy::Event(Path::dotted("ts")), ..asked(base()) };
+    disagrees(by_event, "partition-by is arrival, but event:ts");
+    disagrees(Table { layout: 0, ..asked(base()) }, &format!("its layout is {LAYOUT}, but 0"));
+    catalog
+        .create_table(&Table { layout: LAYOUT + 1, ..asked(base()) })
+        .expect("a newer version reads older layouts");
+
+    // What is declared in addition comes behind what is there.
+    let also = Declared { path: Path::dotted("a"), ty: Type::Double, also: vec![Kind::String] };
+    let mut more = Contract::empty().declare("new", Type::Boolean).declare("seen", Type::String);
+    more.columns.insert(0, also);
+    let grown = catalog.create_table(&asked(more)).unwrap();
+    assert_eq!(names(&grown), ["a", "seen", "object.x", "a.string", "new"]);
+    assert_eq!(catalog.table("agree").unwrap(), Some(grown.clone()));
+    assert_eq!(
+        catalog.create_table(&asked(Contract::empty())).unwrap(),
+        grown,
+        "asking for less changes nothing"
+    );
+}
+
+fn evolution(catalog: &dyn Catalog) {
+    let missing = catalog.evolve("none", &mut |_| Vec::new());
+    assert!(matches!(missing, Err(CatalogError::NoTable { .. })), "{missing:?}");
+
+    catalog.create_table(&table("evolve", Contract::default())).unwrap();
+    let proposed = [
+        identity("b", Kind::Double),
+        identity("a", Kind::Double),
+        identity("ts", Kind::Long),
+        identity("b", Kind::String),
+        identity("b", Kind::Double),
+        Identity::new(Path::new(["B"]), Kind::Double),
+    ];
+    let evolved = catalog.evolve("evolve", &mut |_| proposed.to_vec()).unwrap();
+    let hashed = evolved.table.schema.column(&proposed[5]).unwrap().name.clone();
+    assert_eq!(names(&evolved.table), ["ts", "b", "a", "b.string", &hashed]);
+    assert_eq!(evolved.registered, evolved.table.schema.columns()[1..]);
+    assert_eq!(evolved.conflicts, 0);
+    assert_eq!(catalog.table("evolve").unwrap(), Some(evolved.table.clone()));
+
+    let again = catalog.evolve("evolve", &mut |_| proposed.to_vec()).unwrap();
+    assert!(again.registered.is_empty());
+    assert_eq!(again.table, evolved.table);
+}
+
+fn no_column_is_lost(catalog: &dyn Catalog) {
+    const WRITERS: usize = 8;
+    const ROUNDS: usize = 25;
+    catalog.create_table(&table("race", Contract::default())).unwrap();
+    thread::scope(|scope| {
+        for writer in 0..WRITERS {
+            scope.spawn(move || {
+                for round in 0..ROUNDS {
+                    let own = identity(&format!("own.{writer}.{round}"), Kind::Double);
+                    let shared = identity(&format!("shared.{round}"), Kind::String);
+                    let evolved = catalog.evolve("race", &mut |schema| {
+                        assert!(schema.place(&identity("ts", Kind::Long)).is_some());
+                        vec![own.clone(), shared.clone()]
+                    });
+                    let evolved = evolved.unwrap();
+                    assert!(evolved.registered.iter().any(|column| column.identity == own));
+                    assert!(evolved.table.schema.column(&shared).is_some());
+                }
+            });
+        }
+    });
+    let table = catalog.table("race").unwrap().unwrap();
+    assert_eq!(
+        table.schema.columns().len(),
+        1 + WRITERS * ROUNDS + ROUNDS,
+        "no column was lost, none stands twice"
+    );
+    for round in 0..ROUNDS {
+        let shared = identity(&format!("shared.{round}"), Kind::String);
+        assert_eq!(table.schema.column(&shared).unwrap().name, format!("shared.{round}"));
+    }
+}
+
+fn partitions(catalog: &dyn Catalog) {
+    let hour = |hour| Partition::new(2026, 3, 1, hour).unwrap();
+    assert_eq!(catalog.partitions("evolve").unwrap(), []);
+    assert_eq!(catalog.ensure_partitions("evolve", &[hour(5), hour(4), hour(5)]).unwrap(), 2);
+    assert_eq!(catalog.ensure_partitions("evolve", &[hour(5), Partition::UNKNOWN]).unwrap(), 1);
+    assert_eq!(catalog.ensure_partitions("evolve_rejects", &[hour(6)]).unwrap(), 1);
+    assert_eq!(catalog.partitions("evolve").unwrap(), [Partition::UNKNOWN, hour(4), hour(5)]);
+    assert_eq!(catalog.partitions("evolve_rejects").unwrap(), [hour(6)]);
+    let hours: Vec<_> = (0..24).map(hour).collect();
+    let new: usize = thread::scope(|scope| {
+        let ensure = || catalog.ensure_partitions("race", &hours).unwrap();
+        let writers: Vec<_> = (0..4).map(|_| scope.spawn(ensure)).collect();
+        writers.into_iter().map(|writer| writer.join().unwrap()).sum()
+    });
+    assert_eq!(new, 24, "each partition is new to exactly one writer");
+    assert_eq!(catalog.partitions("race").unwrap(), hours);
+}
+
+fn views(catalog: &dyn Catalog) {
+    let column = |from| ViewColumn { name: "X".to_owned(), ty: ViewType::Decimal, from };
+    let view = |name: &str, from| View {
+        name: name.to_owned(),
+        table: "evolve".to_owned(),
+        columns: vec![column(from)],
+    };
+    assert_eq!(catalog.views().unwrap(), []);
+    assert_eq!(catalog.view("v").unwrap(), None);
+    catalog.put_view(&view("v", Expression::Null)).unwrap();
+    let second = view("v", Expression::Fraction(identity("a", Kind::Double)));
+    catalog.put_view(&second).unwrap();
+    assert_eq!(catalog.view("v").unwrap(), Some(second.clone()));
+    let other = view("a", Expression::Text("all".to_owned()));
+    catalog.put_view(&other).unwrap();
+    assert_eq!(catalog.views().unwrap(), [other, second]);
+    assert!(matches!(catalog.put_view(&view("V", Expression::Null)), Err(CatalogError::InvalidName { .. })));
+}

@@ -1,0 +1,181 @@
+//! A catalog beside the lake, as documents in its storage: the default, which needs nothing but the storage.
+//!
+//! A table and a view are each one JSON document, a partition is one tiny object whose name says which. A table is
+//! changed by compare-and-swap of its document; partitions are only ever added, so they need no more than put-if-absent.
+
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::Duration;
+
+use iotlake_flatten::{Identity, Schema, TableColumn};
+
+use super::{
+    Catalog, CatalogError, Evolved, Result, Table, agree, check_name, check_partitioned, document, register,
+};
+use crate::partition::Partition;
+use crate::storage::{Put, Storage, Swap};
+use crate::view::View;
+
+const TABLES: &str = "_iotlake/catalog/tables/";
+const PARTITIONS: &str = "_iotlake/catalog/partitions/";
+const VIEWS: &str = "_iotlake/catalog/views/";
+
+/// How often a writer tries before it gives up. With the waits between, that is about half a minute in which every
+/// single time somebody else came first.
+const ATTEMPTS: u32 = 200;
+
+/// The longest wait between two attempts.
+const LONGEST_WAIT: Duration = Duration::from_millis(250);
+
+/// Tables, partitions and views under `_iotlake/catalog/` of a storage.
+#[derive(Debug)]
+pub struct EmbeddedCatalog {
+    storage: Arc<dyn Storage>,
+    /// Partitions known to be there, so that a long run asks once for each. They are never removed.
+    known: Mutex<HashSet<(String, Partition)>>,
+}
+
+impl EmbeddedCatalog {
+    /// The catalog in `storage`; creates nothing.
+    pub fn new(storage: Arc<dyn Storage>) -> EmbeddedCatalog {
+        EmbeddedCatalog { storage, known: Mutex::default() }
+    }
+
+    fn read_table(&self, name: &str) -> Result<Option<(Table, Vec<u8>)>> {
+        let key = table_key(name);
+        let Some(bytes) = self.storage.read(&key)? else { return Ok(None) };
+        let table = document::read_table(&self.storage.uri(&key), name, &bytes)?;
+        Ok(Some((table, bytes)))
+    }
+
+    /// Changes a table's document until no other writer interferes. `change` sees the table, if there is one, and
+    /// returns what it shall be, `None` to leave it.
+    fn change_table<T>(
+        &self,
+        name: &str,
+        mut change: impl FnMut(Option<Table>) -> Result<(Option<Table>, T)>,
+    ) -> Result<(T, u32)> {
+        let key = table_key(name);
+        for conflicts in 0..ATTEMPTS {
+            let (there, bytes) = self.read_table(name)?.unzip();
+            let (table, outcome) = change(there)?;
+            let Some(table) = table else { return Ok((outcome, conflicts)) };
+            let new = document::write_table(&table);
+            if self.storage.compare_and_swap(&key, bytes.as_deref(), &new)? == Swap::Done {
+                return Ok((outcome, conflicts));
+            }
+            wait(conflicts);
+        }
+        Err(CatalogError::Contended { uri: self.storage.uri(&key), attempts: ATTEMPTS })
+    }
+
+    /// The names of the documents below `prefix`, sorted, without their extension.
+    fn names(&self, prefix: &str) -> Result<Vec<String>> {
+        let mut names = Vec::new();
+        self.storage.list(prefix, &mut |meta| {
+            names.extend(meta.key[prefix.len()..].strip_suffix(".json").map(str::to_owned));
+            Ok(())
+        })?;
+        names.sort_unstable();
+        Ok(names)
+    }
+
+    fn ensure_partition(&self, table: &str, partition: Partition) -> Result<bool> {
+        let entry = (table.to_owned(), partition);
+        if self.known.lock().expect("nothing panics while it is held").contains(&entry) {
+            return Ok(false);
+        }
+        let key = format!("{PARTITIONS}{table}/{}.json", partition.folder());
+        let put = self.storage.put_if_absent(&key, &document::write_partition())?;
+        self.known.lock().expect("nothing panics while it is held").insert(entry);
+        Ok(put == Put::Created)
+    }
+}
+
+/// Waits a random time, longer on average with every conflict, so that writers get out of each other's way.
+fn wait(conflicts: u32) {
+    let longest = LONGEST_WAIT.min(Duration::from_micros(500 << conflicts.min(20)));
+    thread::sleep(longest.mul_f64(fastrand::f64()));
+}
+
+fn table_key(name: &str) -> String {
+    format!("{TABLES}{name}.json")
+}
+
+impl Catalog for EmbeddedCatalog {
+    fn tables(&self) -> Result<Vec<String>> {
+        self.names(TABLES)
+    }
+
+    fn table(&self, name: &str) -> Result<Option<Table>> {
+        // No table has such a name, and it may not even be a key.
+        if check_name(name).is_err() {
+            return Ok(None);
+        }
+        Ok(self.read_table(name)?.map(|(table, _)| table))
+    }
+
+    fn create_table(&self, table: &Table) -> Result<Table> {
+        check_name(&table.name)?;
+        let change = |there: Option<Table>| {
+            let Some(there) = there else { return Ok((Some(table.clone()), table.clone())) };
+            let merged = agree::merge(&there, table)?;
+            let outcome = merged.clone().unwrap_or(there);
+            Ok((merged, outcome))
+        };
+        Ok(self.change_table(&table.name, change)?.0)
+    }
+
+    fn evolve(&self, name: &str, propose: &mut dyn FnMut(&Schema) -> Vec<Identity>) -> Result<Evolved> {
+        check_name(name)?;
+        let change = |there: Option<Table>| {
+            let mut table = there.ok_or_else(|| CatalogError::NoTable { name: name.to_owned() })?;
+            let proposed = propose(&table.schema);
+            let registered: Vec<TableColumn> = register(&mut table.schema, &proposed);
+            let changed = (!registered.is_empty()).then(|| table.clone());
+            Ok((changed, (table, registered)))
+        };
+        let ((table, registered), conflicts) = self.change_table(name, change)?;
+        Ok(Evolved { table, registered, conflicts })
+    }
+
+    fn ensure_partitions(&self, table: &str, partitions: &[Partition]) -> Result<usize> {
+        check_partitioned(table)?;
+        let mut new = 0;
+        for partition in partitions {
+            new += usize::from(self.ensure_partition(table, *partition)?);
+        }
+        Ok(new)
+    }
+
+    fn partitions(&self, table: &str) -> Result<Vec<Partition>> {
+        check_partitioned(table)?;
+        let names = self.names(&format!("{PARTITIONS}{table}/"))?;
+        Ok(names.iter().filter_map(|folder| Partition::from_folder(folder)).collect())
+    }
+
+    fn put_view(&self, view: &View) -> Result<()> {
+        check_name(&view.name)?;
+        let key = format!("{VIEWS}{}.json", view.name);
+        Ok(self.storage.put(&key, &document::write_view(view))?)
+    }
+
+    fn views(&self) -> Result<Vec<View>> {
+        let names = self.names(VIEWS)?;
+        // One that was removed since it was listed is none.
+        names.iter().filter_map(|name| self.view(name).transpose()).collect()
+    }
+
+    fn view(&self, name: &str) -> Result<Option<View>> {
+        if check_name(name).is_err() {
+            return Ok(None);
+        }
+        let key = format!("{VIEWS}{name}.json");
+        let Some(bytes) = self.storage.read(&key)? else { return Ok(None) };
+        document::read_view(&self.storage.uri(&key), &bytes).map(Some)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,98 @@
+use iotlake_flatten::{Contract, Kind, Path};
+
+use super::*;
+use crate::partition::PartitionBy;
+use crate::storage::{Durability, LocalStorage, MemoryStorage};
+
+fn catalog() -> (Arc<MemoryStorage>, EmbeddedCatalog) {
+    let storage = Arc::new(MemoryStorage::new("lake"));
+    (storage.clone(), EmbeddedCatalog::new(storage))
+}
+
+fn table(name: &str) -> Table {
+    Table::new(name, Schema::new(Contract::default()), PartitionBy::Arrival)
+}
+
+#[test]
+fn conforms_in_memory() {
+    super::super::conformance::conformance(&catalog().1);
+}
+
+#[test]
+fn conforms_in_a_folder() {
+    let folder = tempfile::tempdir().unwrap();
+    let storage = LocalStorage::open(folder.path()).unwrap().with_durability(Durability::None);
+    super::super::conformance::conformance(&EmbeddedCatalog::new(Arc::new(storage)));
+}
+
+#[test]
+fn a_document_says_only_what_the_table_is() {
+    let (storage, catalog) = catalog();
+    catalog.create_table(&Table { layout: 1, ..table("t") }).unwrap();
+    let expected = r#"{
+  "format": 1,
+  "table": "t",
+  "layout": 1,
+  "partition_by": "arrival",
+  "contract": {
+    "numbers": "double",
+    "part_bytes": 67108864,
+    "columns": [
+      {
+        "path": [
+          "ts"
+        ],
+        "type": "bigint"
+      }
+    ]
+  },
+  "columns": [
+    {
+      "name": "ts",
+      "path": [
+        "ts"
+      ],
+      "kind": "long"
+    }
+  ]
+}
+"#;
+    let document = storage.read("_iotlake/catalog/tables/t.json").unwrap().unwrap();
+    assert_eq!(String::from_utf8(document).unwrap(), expected);
+}
+
+#[test]
+fn nothing_is_written_when_nothing_is_new() {
+    let (storage, catalog) = catalog();
+    catalog.create_table(&table("t")).unwrap();
+    let before = storage.head("_iotlake/catalog/tables/t.json").unwrap();
+    catalog.create_table(&table("t")).unwrap();
+    let known = Identity::new(Path::dotted("ts"), Kind::Long);
+    let evolved = catalog.evolve("t", &mut |_| vec![known.clone()]).unwrap();
+    assert!(evolved.registered.is_empty());
+    assert_eq!(storage.head("_iotlake/catalog/tables/t.json").unwrap(), before);
+}
+
+#[test]
+fn a_lake_of_a_newer_version_is_left_alone() {
+    let (storage, catalog) = catalog();
+    storage.put("_iotlake/catalog/tables/t.json", br#"{"format": 2, "tables": {}}"#).unwrap();
+    let error = catalog.table("t").unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "memory://lake/_iotlake/catalog/tables/t.json: written by a newer iotlake (format 2; this one knows 1)"
+    );
+    assert_eq!(error.hint(), Some("upgrade iotlake"));
+    assert!(matches!(catalog.create_table(&table("t")), Err(CatalogError::Newer { .. })));
+}
+
+#[test]
+fn a_damaged_document_is_named() {
+    let (storage, catalog) = catalog();
+    for document in ["", "{}", "[1]", r#"{"format":1,"view":2}"#] {
+        storage.put("_iotlake/catalog/tables/t.json", document.as_bytes()).unwrap();
+        let error = catalog.table("t").unwrap_err();
+        assert!(matches!(error, CatalogError::Damaged { .. }), "{error}");
+        assert!(error.to_string().contains("tables/t.json"), "{error}");
+    }
+}

@@ -1,0 +1,87 @@
+//! What can go wrong with a catalog, by what the caller can do about it.
+
+use crate::storage::StorageError;
+
+/// Why a catalog did not do what it was asked to.
+#[derive(Debug, thiserror::Error)]
+pub enum CatalogError {
+    /// There is no such table.
+    #[error("there is no table `{name}`")]
+    NoTable {
+        /// The name.
+        name: String,
+    },
+    /// The name cannot be used.
+    #[error("`{name}` cannot be a name: {reason}")]
+    InvalidName {
+        /// The name.
+        name: String,
+        /// Why not, and what can.
+        reason: String,
+    },
+    /// The table that is there promises something else.
+    #[error("table `{table}`: {what} is {has}, but {asked} was asked for")]
+    Disagrees {
+        /// The table.
+        table: String,
+        /// What differs: an option, or the type of a path.
+        what: String,
+        /// What the table has.
+        has: String,
+        /// What was asked for.
+        asked: String,
+    },
+    /// Other writers changed the document each time.
+    #[error("{uri}: other writers came first {attempts} times in a row")]
+    Contended {
+        /// The document.
+        uri: String,
+        /// How often.
+        attempts: u32,
+    },
+    /// A document in a format that this version does not know.
+    #[error("{uri}: written by a newer iotlake (format {format}; this one knows {known})")]
+    Newer {
+        /// The document.
+        uri: String,
+        /// Its format.
+        format: u64,
+        /// The newest format that this version knows.
+        known: u64,
+    },
+    /// A document that is not what iotlake writes.
+    #[error("{uri}: not a document of iotlake: {reason}")]
+    Damaged {
+        /// The document.
+        uri: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The storage below failed.
+    #[error("cannot reach the catalog")]
+    Storage(#[from] StorageError),
+}
+
+impl CatalogError {
+    /// What the user can do about it, if that is known.
+    pub fn hint(&self) -> Option<&'static str> {
+        match self {
+            CatalogError::NoTable { .. } => {
+                Some("check the name; a table is made by the first `iotlake backfill` into it")
+            }
+            CatalogError::Disagrees { .. } => Some(
+                "columns and options of a table never change: leave the contract as it was when the table was made, \
+                 or ingest into another table",
+            ),
+            CatalogError::Contended { .. } => {
+                Some("run the same command again, with fewer writers at a time")
+            }
+            CatalogError::Newer { .. } => Some("upgrade iotlake"),
+            CatalogError::Damaged { .. } => {
+                Some("restore the document from a backup, or undo the edit that somebody made")
+            }
+            CatalogError::Storage(source) => source.hint(),
+            CatalogError::InvalidName { .. } => None,
+        }
+    }
+}

@@ -1,0 +1,111 @@
+//! A catalog in memory: for tests, and for runs whose lake shall not outlive them.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Mutex, MutexGuard};
+
+use iotlake_flatten::{Identity, Schema};
+
+use super::{Catalog, CatalogError, Evolved, Result, Table, agree, check_name, check_partitioned, register};
+use crate::partition::Partition;
+use crate::view::View;
+
+/// Tables, partitions and views in memory.
+#[derive(Debug, Default)]
+pub struct MemoryCatalog(Mutex<State>);
+
+#[derive(Debug, Default)]
+struct State {
+    tables: BTreeMap<String, Table>,
+    partitions: BTreeMap<String, BTreeSet<Partition>>,
+    views: BTreeMap<String, View>,
+}
+
+impl MemoryCatalog {
+    /// An empty catalog.
+    pub fn new() -> MemoryCatalog {
+        MemoryCatalog::default()
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().expect("no operation on the state panics")
+    }
+
+    fn existing(&self, name: &str) -> Result<Table> {
+        self.table(name)?.ok_or_else(|| CatalogError::NoTable { name: name.to_owned() })
+    }
+}
+
+impl Catalog for MemoryCatalog {
+    fn tables(&self) -> Result<Vec<String>> {
+        Ok(self.state().tables.keys().cloned().collect())
+    }
+
+    fn table(&self, name: &str) -> Result<Option<Table>> {
+        Ok(self.state().tables.get(name).cloned())
+    }
+
+    fn create_table(&self, table: &Table) -> Result<Table> {
+        check_name(&table.name)?;
+        let mut state = self.state();
+        let there = state.tables.entry(table.name.clone()).or_insert_with(|| table.clone());
+        if let Some(merged) = agree::merge(there, table)? {
+            *there = merged;
+        }
+        Ok(there.clone())
+    }
+
+    fn evolve(&self, name: &str, propose: &mut dyn FnMut(&Schema) -> Vec<Identity>) -> Result<Evolved> {
+        let mut conflicts = 0;
+        loop {
+            // Proposed outside of the lock, as on any other catalog.
+            let before = self.existing(name)?;
+            let mut table = before.clone();
+            let registered = register(&mut table.schema, &propose(&before.schema));
+            let mut state = self.state();
+            let there = state.tables.get_mut(name).filter(|there| **there == before);
+            match there {
+                Some(there) => {
+                    *there = table.clone();
+                    return Ok(Evolved { table, registered, conflicts });
+                }
+                None => conflicts += 1,
+            }
+        }
+    }
+
+    fn ensure_partitions(&self, table: &str, partitions: &[Partition]) -> Result<usize> {
+        check_partitioned(table)?;
+        let mut state = self.state();
+        let known = state.partitions.entry(table.to_owned()).or_default();
+        Ok(partitions.iter().filter(|partition| known.insert(**partition)).count())
+    }
+
+    fn partitions(&self, table: &str) -> Result<Vec<Partition>> {
+        let state = self.state();
+        Ok(state.partitions.get(table).into_iter().flatten().copied().collect())
+    }
+
+    fn put_view(&self, view: &View) -> Result<()> {
+        check_name(&view.name)?;
+        self.state().views.insert(view.name.clone(), view.clone());
+        Ok(())
+    }
+
+    fn views(&self) -> Result<Vec<View>> {
+        Ok(self.state().views.values().cloned().collect())
+    }
+
+    fn view(&self, name: &str) -> Result<Option<View>> {
+        Ok(self.state().views.get(name).cloned())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn conforms() {
+        super::super::conformance::conformance(&MemoryCatalog::new());
+    }
+}

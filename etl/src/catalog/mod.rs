@@ -1,0 +1,181 @@
+//! What tables there are and what they promise: the seam between the engine and a catalog.
+//!
+//! In come tables to make, identities of columns that records brought, and partitions that hold data now; out comes the
+//! table as it stands. Many writers ask at once: [`Catalog::evolve`] is a compare-and-swap, so that writers that find
+//! the same column agree on it and none is lost.
+//!
+//! What must stay true: a column that is in a catalog keeps name, type and place for ever; what a catalog holds depends
+//! on what was registered in which order, not on time or on how often a writer had to try again. [`conformance`] holds
+//! every implementation to this.
+
+mod agree;
+#[doc(hidden)]
+pub mod conformance;
+mod document;
+mod embedded;
+mod error;
+mod memory;
+
+use std::fmt::Debug;
+
+use iotlake_flatten::{Identity, LAYOUT, Schema, TableColumn};
+
+pub use embedded::EmbeddedCatalog;
+pub use error::CatalogError;
+pub use memory::MemoryCatalog;
+
+use crate::partition::{Partition, PartitionBy};
+use crate::view::View;
+
+/// What follows a table's name in that of the table of its rejects.
+pub const REJECTS_SUFFIX: &str = "_rejects";
+
+/// The longest name of a table, in bytes: with [`REJECTS_SUFFIX`] and a file's extension it stays within the 255 that
+/// Glue and file systems allow.
+pub const MAX_TABLE_NAME: usize = 240;
+
+/// The result of asking a catalog.
+pub type Result<T, E = CatalogError> = std::result::Result<T, E>;
+
+/// A table as a catalog has it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Table {
+    /// Its name, and that of its folder.
+    pub name: String,
+    /// Its contract and columns.
+    pub schema: Schema,
+    /// What decides the partition of a row.
+    pub partition_by: PartitionBy,
+    /// The layout of its files, [`LAYOUT`] when it was made.
+    pub layout: u32,
+}
+
+impl Table {
+    /// A table to be made, of the current layout.
+    pub fn new(name: impl Into<String>, schema: Schema, partition_by: PartitionBy) -> Table {
+        Table { name: name.into(), schema, partition_by, layout: LAYOUT }
+    }
+
+    /// Grows with every change: columns are only ever appended, so their number tells older from newer.
+    pub fn version(&self) -> u64 {
+        self.schema.columns().len() as u64
+    }
+}
+
+/// What [`Catalog::evolve`] did.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Evolved {
+    /// The table afterwards.
+    pub table: Table,
+    /// The columns that this call appended, in the table's order.
+    pub registered: Vec<TableColumn>,
+    /// How often another writer came first and the proposal was made anew.
+    pub conflicts: u32,
+}
+
+/// A place that knows tables, their partitions, and views on them.
+pub trait Catalog: Debug + Send + Sync {
+    /// The names of all tables, sorted.
+    fn tables(&self) -> Result<Vec<String>>;
+
+    /// A table; `None` if there is none of this name.
+    fn table(&self, name: &str) -> Result<Option<Table>>;
+
+    /// Makes `table`, or returns the one that is there after adding the columns that `table` declares and it lacks.
+    ///
+    /// # Errors
+    /// [`CatalogError::Disagrees`] if the table that is there was made under other options or has another type for a
+    /// path; [`CatalogError::InvalidName`].
+    fn create_table(&self, table: &Table) -> Result<Table>;
+
+    /// Appends the columns that `propose` asks for.
+    ///
+    /// `propose` sees the table's schema as it is now and returns identities in the order in which they shall be
+    /// registered; those that the table has are skipped. If another writer changes the table meanwhile it is called
+    /// again. If nothing is new, nothing is written.
+    ///
+    /// # Errors
+    /// [`CatalogError::NoTable`], or [`CatalogError::Contended`] if other writers always came first.
+    fn evolve(&self, name: &str, propose: &mut dyn FnMut(&Schema) -> Vec<Identity>) -> Result<Evolved>;
+
+    /// Makes partitions known; those that are known already are success. Returns how many were new.
+    ///
+    /// `table` may be the table of a table's rejects.
+    fn ensure_partitions(&self, table: &str, partitions: &[Partition]) -> Result<usize>;
+
+    /// The known partitions of a table, sorted.
+    fn partitions(&self, table: &str) -> Result<Vec<Partition>>;
+
+    /// Makes a view, in place of the one of the same name.
+    fn put_view(&self, view: &View) -> Result<()>;
+
+    /// All views, sorted by name.
+    fn views(&self) -> Result<Vec<View>>;
+
+    /// A view; `None` if there is none of this name.
+    fn view(&self, name: &str) -> Result<Option<View>>;
+}
+
+/// Checks that `name` can be the name of a table or a view on every catalog.
+///
+/// # Errors
+/// [`CatalogError::InvalidName`] with what to write instead.
+pub fn check_name(name: &str) -> Result<()> {
+    let is_allowed = |c: char| matches!(c, 'a'..='z' | '0'..='9' | '_' | '-');
+    let reason = match name {
+        "" => "a name has at least one character".to_owned(),
+        name if name.starts_with(['_', '.']) => {
+            "query engines ignore names that begin with `_` or `.`; begin it with a letter".to_owned()
+        }
+        name if name.chars().any(|c| !is_allowed(c)) => {
+            let lower: String =
+                name.to_lowercase().chars().map(|c| if is_allowed(c) { c } else { '_' }).collect();
+            format!("only a-z, 0-9, `_` and `-` are allowed; `{lower}` would do")
+        }
+        name if name.ends_with(REJECTS_SUFFIX) => {
+            format!("`{REJECTS_SUFFIX}` marks the rejects of another table; choose another ending")
+        }
+        name if name.len() > MAX_TABLE_NAME => {
+            format!("it has {} bytes; at most {MAX_TABLE_NAME} are allowed", name.len())
+        }
+        _ => return Ok(()),
+    };
+    Err(CatalogError::InvalidName { name: name.to_owned(), reason })
+}
+
+/// As [`check_name`], for a table or the table of its rejects.
+fn check_partitioned(name: &str) -> Result<()> {
+    check_name(name.strip_suffix(REJECTS_SUFFIX).unwrap_or(name))
+}
+
+/// Registers what is new of `proposed`; what it appended.
+fn register(schema: &mut Schema, proposed: &[Identity]) -> Vec<TableColumn> {
+    let before = schema.columns().len();
+    for identity in proposed {
+        schema.register(identity);
+    }
+    schema.columns()[before..].to_vec()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bad_name_is_refused_with_a_better_one() {
+        let message = |name: &str| check_name(name).unwrap_err().to_string();
+        assert_eq!(
+            message("My Table"),
+            "`My Table` cannot be a name: only a-z, 0-9, `_` and `-` are allowed; `my_table` would do"
+        );
+        assert!(message("x_rejects").contains("marks the rejects of another table"));
+        assert!(message("_x").contains("begin it with a letter"));
+        assert!(message(".x").contains("begin it with a letter"));
+        assert!(message("").contains("at least one character"));
+        assert!(message(&"x".repeat(241)).contains("241 bytes"));
+        for name in ["telemetry", "iot-data_2", &"x".repeat(240)] {
+            check_name(name).unwrap();
+        }
+        check_partitioned("telemetry_rejects").unwrap();
+    }
+}

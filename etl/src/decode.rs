@@ -1,0 +1,289 @@
+//! From the bytes of an object as stored to the bytes of its records.
+//!
+//! In comes a stream that is plain, gzip (of any number of members) or zstd (of any number of frames), told apart by
+//! its first bytes and never by its name; out come the decoded bytes. On the way the stored bytes are counted and
+//! digested, all of them, also those behind damage.
+//!
+//! What must stay true: everything that can be decoded before damage is handed out before the damage is reported, and
+//! where that is depends on the stored bytes alone, not on how they were cut into reads; damage of the data (one
+//! reject) is never confused with a failure to read it (the source is tried again); memory and output are bounded.
+
+mod gzip;
+mod stored;
+mod zstandard;
+
+use std::fmt;
+use std::io::{self, Read};
+
+use gzip::Gzip;
+use stored::StoredBytes;
+use zstandard::Zstd;
+
+/// The largest window of a zstd stream that is accepted, as a power of two: 128 MiB, what `zstd` itself accepts
+/// without being told otherwise.
+pub const MAX_WINDOW_LOG: u32 = 27;
+
+/// How an object is compressed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Codec {
+    /// Not at all.
+    Plain,
+    /// RFC 1952.
+    Gzip,
+    /// RFC 8878.
+    Zstd,
+}
+
+impl Codec {
+    /// The codec of a stream that begins with `bytes` (four are enough).
+    pub fn of(bytes: &[u8]) -> Codec {
+        match bytes {
+            [0x1f, 0x8b, ..] => Codec::Gzip,
+            [0x28, 0xb5, 0x2f, 0xfd, ..] => Codec::Zstd,
+            // A frame to be skipped may come first (RFC 8878, 3.1.2).
+            [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..] => Codec::Zstd,
+            _ => Codec::Plain,
+        }
+    }
+}
+
+impl fmt::Display for Codec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Codec::Plain => "plain",
+            Codec::Gzip => "gzip",
+            Codec::Zstd => "zstd",
+        })
+    }
+}
+
+/// Why decoding stopped before the end.
+#[derive(Debug, thiserror::Error)]
+pub enum DecodeError {
+    /// The stream ends within a member or frame. What was decoded before is good.
+    #[error("the {codec} stream is cut off after {at_input} bytes ({at_output} decoded)")]
+    Truncated {
+        /// The codec.
+        codec: Codec,
+        /// Stored bytes up to here.
+        at_input: u64,
+        /// Decoded bytes up to here.
+        at_output: u64,
+    },
+    /// The stream is damaged, or something else follows it. What was decoded before is kept.
+    #[error("the {codec} stream is damaged at byte {at_input} ({at_output} decoded): {reason}")]
+    Corrupt {
+        /// The codec.
+        codec: Codec,
+        /// Stored bytes read when the damage was noticed.
+        at_input: u64,
+        /// Decoded bytes up to here.
+        at_output: u64,
+        /// What is wrong.
+        reason: String,
+    },
+    /// More comes out than the caller allows.
+    #[error("the source decodes to more than {limit} bytes")]
+    TooLarge {
+        /// The limit, in bytes.
+        limit: u64,
+    },
+    /// A zstd stream that needs more memory than is allowed.
+    #[error("the zstd stream needs a window of more than 2^{MAX_WINDOW_LOG} bytes (128 MiB)")]
+    WindowTooLarge,
+    /// The stored bytes could not be read: this says nothing about them.
+    #[error("cannot read the source")]
+    Io(#[source] io::Error),
+}
+
+impl DecodeError {
+    /// Whether this is damage in the data, which becomes a reject, rather than a failure of the whole source.
+    pub fn is_damage(&self) -> bool {
+        matches!(self, DecodeError::Truncated { .. } | DecodeError::Corrupt { .. })
+    }
+
+    /// What the user can do about it, if that is known.
+    pub fn hint(&self) -> Option<&'static str> {
+        match self {
+            DecodeError::TooLarge { .. } => {
+                Some("if the source is what it should be, raise --max-decoded-bytes")
+            }
+            DecodeError::WindowTooLarge => Some("compress the source again without --long or --ultra"),
+            DecodeError::Truncated { .. } | DecodeError::Corrupt { .. } => {
+                Some("the records before the damage were kept; ask the sender for the rest")
+            }
+            DecodeError::Io(_) => None,
+        }
+    }
+}
+
+/// What a source was, known once all of it has been read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stored {
+    /// How it was compressed.
+    pub codec: Codec,
+    /// Its length as stored, in bytes.
+    pub size: u64,
+    /// XXH3-128 of the stored bytes, in hexadecimal.
+    pub digest: String,
+    /// Its length decoded, in bytes.
+    pub decoded: u64,
+}
+
+/// Reads a source and decodes it.
+///
+/// ```
+/// use iotlake::decode::Decoder;
+///
+/// let mut decoder = Decoder::new(&b"{\"a\":1}\n"[..], u64::MAX);
+/// let mut buffer = [0; 1024];
+/// assert_eq!(decoder.read(&mut buffer).unwrap(), 8);
+/// assert_eq!(decoder.read(&mut buffer).unwrap(), 0);
+/// assert_eq!(decoder.finish().unwrap().size, 8);
+/// ```
+pub struct Decoder<R> {
+    stored: StoredBytes<R>,
+    method: Option<Method>,
+    decoded: u64,
+    limit: u64,
+    is_done: bool,
+}
+
+enum Method {
+    Plain,
+    Gzip(Box<Gzip>),
+    Zstd(Box<Zstd>),
+}
+
+/// What one step of a method gave.
+enum Step {
+    /// So many bytes, at least one.
+    Bytes(usize),
+    /// The stream is complete.
+    End,
+    /// No further byte can be had.
+    Fault(Fault),
+}
+
+/// What is wrong with a stream.
+enum Fault {
+    Truncated,
+    Corrupt(String),
+    WindowTooLarge,
+}
+
+impl<R: Read> Decoder<R> {
+    /// A decoder of `reader` that fails with [`DecodeError::TooLarge`] beyond `limit` decoded bytes.
+    pub fn new(reader: R, limit: u64) -> Decoder<R> {
+        Decoder { stored: StoredBytes::new(reader), method: None, decoded: 0, limit, is_done: false }
+    }
+
+    /// Decodes the next bytes into `buffer` and says how many; 0 means the end, also after damage was reported.
+    ///
+    /// # Errors
+    /// See [`DecodeError`]. After damage ([`DecodeError::is_damage`]) the source can still be finished.
+    pub fn read(&mut self, buffer: &mut [u8]) -> Result<usize, DecodeError> {
+        if self.is_done || buffer.is_empty() {
+            return Ok(0);
+        }
+        match self.step(buffer).map_err(DecodeError::Io)? {
+            Step::Bytes(count) => {
+                self.decoded += count as u64;
+                if self.decoded > self.limit {
+                    self.is_done = true;
+                    return Err(DecodeError::TooLarge { limit: self.limit });
+                }
+                Ok(count)
+            }
+            Step::End => {
+                self.is_done = true;
+                Ok(0)
+            }
+            Step::Fault(fault) => Err(self.fail(fault)),
+        }
+    }
+
+    /// How the source is compressed; reads its first bytes if none have been read yet.
+    ///
+    /// # Errors
+    /// [`DecodeError::Io`].
+    pub fn codec(&mut self) -> Result<Codec, DecodeError> {
+        let method = match &mut self.method {
+            Some(method) => method,
+            None => self.method.insert(Method::start(&mut self.stored).map_err(DecodeError::Io)?),
+        };
+        Ok(method.codec())
+    }
+
+    /// Reads what is left of the stored bytes without decoding it, and says what the source was.
+    ///
+    /// # Errors
+    /// [`DecodeError::Io`].
+    pub fn finish(mut self) -> Result<Stored, DecodeError> {
+        let codec = self.codec()?;
+        self.stored.drain().map_err(DecodeError::Io)?;
+        let StoredBytes { size, ref digest, .. } = self.stored;
+        Ok(Stored { codec, size, digest: digest.finish(), decoded: self.decoded })
+    }
+
+    fn step(&mut self, buffer: &mut [u8]) -> io::Result<Step> {
+        let method = match &mut self.method {
+            Some(method) => method,
+            None => self.method.insert(Method::start(&mut self.stored)?),
+        };
+        match method {
+            Method::Plain => Ok(match self.stored.read(buffer)? {
+                0 => Step::End,
+                count => Step::Bytes(count),
+            }),
+            Method::Gzip(gzip) => gzip.step(&mut self.stored, buffer),
+            Method::Zstd(zstd) => zstd.step(&mut self.stored, buffer),
+        }
+    }
+
+    fn fail(&mut self, fault: Fault) -> DecodeError {
+        self.is_done = true;
+        let codec = self.method.as_ref().map_or(Codec::Plain, Method::codec);
+        let (at_input, at_output) = (self.stored.consumed, self.decoded);
+        // Damage may be nothing but a connection that is about to break: only when the rest could be read is it
+        // certain that the data is what is wrong.
+        if let Err(error) = self.stored.drain() {
+            return DecodeError::Io(error);
+        }
+        match fault {
+            Fault::Truncated => DecodeError::Truncated { codec, at_input, at_output },
+            Fault::Corrupt(reason) => DecodeError::Corrupt { codec, at_input, at_output, reason },
+            Fault::WindowTooLarge => DecodeError::WindowTooLarge,
+        }
+    }
+}
+
+impl<R> fmt::Debug for Decoder<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Decoder")
+            .field("decoded", &self.decoded)
+            .field("limit", &self.limit)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Method {
+    fn start<R: Read>(stored: &mut StoredBytes<R>) -> io::Result<Method> {
+        Ok(match Codec::of(stored.fill()?) {
+            Codec::Plain => Method::Plain,
+            Codec::Gzip => Method::Gzip(Box::new(Gzip::new())),
+            Codec::Zstd => Method::Zstd(Box::new(Zstd::new()?)),
+        })
+    }
+
+    fn codec(&self) -> Codec {
+        match self {
+            Method::Plain => Codec::Plain,
+            Method::Gzip(_) => Codec::Gzip,
+            Method::Zstd(_) => Codec::Zstd,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

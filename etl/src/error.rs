@@ -1,0 +1,48 @@
+//! Everything that can go wrong in this library, for callers that do not need to tell it apart.
+
+use crate::catalog::CatalogError;
+use crate::contract::ContractError;
+use crate::decode::DecodeError;
+use crate::ledger::LedgerError;
+use crate::partition::{NotAPartitioning, NotAnHour};
+use crate::plan::PlanError;
+use crate::source::PatternError;
+use crate::storage::StorageError;
+
+/// An error of any part of the library. Its message is that of the part; its sources follow.
+#[derive(Debug, thiserror::Error)]
+#[allow(missing_docs, reason = "each variant is the error it holds")]
+pub enum Error {
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+    #[error(transparent)]
+    Catalog(#[from] CatalogError),
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+    #[error(transparent)]
+    Decode(#[from] DecodeError),
+    #[error(transparent)]
+    Plan(#[from] PlanError),
+    #[error(transparent)]
+    Contract(#[from] ContractError),
+    #[error(transparent)]
+    Pattern(#[from] PatternError),
+    #[error(transparent)]
+    Hour(#[from] NotAnHour),
+    #[error(transparent)]
+    Partitioning(#[from] NotAPartitioning),
+}
+
+impl Error {
+    /// What the user can do about it, if that is known.
+    pub fn hint(&self) -> Option<&'static str> {
+        match self {
+            Error::Storage(error) => error.hint(),
+            Error::Catalog(error) => error.hint(),
+            Error::Ledger(error) => error.hint(),
+            Error::Decode(error) => error.hint(),
+            Error::Plan(error) => error.hint(),
+            Error::Contract(_) | Error::Pattern(_) | Error::Hour(_) | Error::Partitioning(_) => None,
+        }
+    }
+}

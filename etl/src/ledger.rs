@@ -1,0 +1,303 @@
+//! The ledger: which sources are done.
+//!
+//! A source is done when its receipt is there, and only then: an output file may be all that a crash left of a run.
+//! A receipt is put-if-absent after every other effect. Its place depends on the identity of the source alone, so that
+//! it is found whatever options a later run has.
+//!
+//! What must stay true: a receipt depends on the source, the table and the options, not on the run that wrote it (no
+//! times, no order of arrival), so that a run that was killed and one that was not leave the same bytes.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+pub use crate::digest::{Digest, source_hash};
+use crate::partition::{Partition, PartitionBy};
+use crate::source::KeyPattern;
+use crate::storage::{Put, Storage, StorageError};
+
+const RECEIPTS: &str = "_iotlake/receipts";
+
+/// The newest format of receipts that this version reads, and the one it writes.
+const FORMAT: u64 = 1;
+
+/// That a source is done, and how.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Receipt {
+    /// The format of this document; see [`Receipt::FORMAT`].
+    pub format: u64,
+    /// The identity of the source.
+    pub source: String,
+    /// The version of the source that was read, where its storage has such.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub etag: Option<String>,
+    /// The length of the source as stored, in bytes.
+    pub size: u64,
+    /// XXH3-128 of the source as stored, in hexadecimal.
+    pub digest: String,
+    /// The layout of the outputs.
+    pub layout: u32,
+    /// The options that the outputs depend on.
+    pub options: ReceiptOptions,
+    /// The data files, in the order of their keys.
+    pub outputs: Vec<Output>,
+    /// The files of rejects, in the order of their keys.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub rejects: Vec<Output>,
+    /// What became of the records.
+    pub counts: Counts,
+}
+
+impl Receipt {
+    /// The value of [`Receipt::format`] for receipts that this version writes.
+    pub const FORMAT: u64 = FORMAT;
+}
+
+/// The options that the outputs of a source depend on, beside the schema of the table.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ReceiptOptions {
+    /// What decided the partition of a row.
+    pub partition_by: PartitionBy,
+    /// The hour that the key of the source told, if it did: the partition of its rows or only of its rejects.
+    pub hour: Option<Partition>,
+    /// The compression of the outputs: `snappy` or `zstd`.
+    pub compression: String,
+}
+
+/// One file that was written.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Output {
+    /// Its key in the lake.
+    pub key: String,
+    /// Its length in bytes.
+    pub bytes: u64,
+    /// Its number of rows.
+    pub rows: u64,
+    /// XXH3-128 of its bytes, in hexadecimal.
+    pub digest: String,
+}
+
+/// What became of the records of a source: `records = rows + rejected`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Counts {
+    /// Records found.
+    pub records: u64,
+    /// Records that became a row.
+    pub rows: u64,
+    /// Records that were rejected.
+    pub rejected: u64,
+    /// Values at paths that the contract ignores.
+    pub ignored: u64,
+    /// The length of the source decoded, in bytes.
+    pub bytes_decoded: u64,
+}
+
+/// Why the ledger did not do what it was asked to.
+#[derive(Debug, thiserror::Error)]
+pub enum LedgerError {
+    /// A receipt of another source stands where that of this one belongs: their 128-bit hashes are the same.
+    #[error("{uri}: is the receipt of {there}, not of {asked}")]
+    Collision {
+        /// The receipt.
+        uri: String,
+        /// The source it is of.
+        there: String,
+        /// The source that was asked for.
+        asked: String,
+    },
+    /// The source was ingested before, and something about it or the options was different then.
+    #[error("{uri}: source {identity} was ingested before, and differently: {difference}")]
+    Conflict {
+        /// The receipt that is there.
+        uri: String,
+        /// The source.
+        identity: String,
+        /// What is different.
+        difference: String,
+    },
+    /// A receipt in a format that this version does not know.
+    #[error("{uri}: written by a newer iotlake (format {format}; this one knows {FORMAT})")]
+    Newer {
+        /// The receipt.
+        uri: String,
+        /// Its format.
+        format: u64,
+    },
+    /// An object that is no receipt.
+    #[error("{uri}: not a receipt")]
+    Damaged {
+        /// The object.
+        uri: String,
+        /// What is wrong with it.
+        source: serde_json::Error,
+    },
+    /// The storage below failed.
+    #[error("cannot reach the ledger")]
+    Storage(#[from] StorageError),
+}
+
+impl LedgerError {
+    /// What the user can do about it, if that is known.
+    pub fn hint(&self) -> Option<&'static str> {
+        match self {
+            LedgerError::Conflict { .. } => Some(
+                "sources are immutable; if this one was changed on purpose, ingest it again with --replace",
+            ),
+            LedgerError::Newer { .. } => Some("upgrade iotlake"),
+            LedgerError::Damaged { .. } => {
+                Some("remove it; the next run ingests the source again, to the same bytes")
+            }
+            LedgerError::Collision { .. } => Some("ingest one of the two sources into another table"),
+            LedgerError::Storage(source) => source.hint(),
+        }
+    }
+}
+
+/// The receipts of a lake.
+#[derive(Debug, Clone)]
+pub struct Ledger {
+    storage: Arc<dyn Storage>,
+}
+
+impl Ledger {
+    /// The ledger in `storage`; creates nothing.
+    pub fn new(storage: Arc<dyn Storage>) -> Ledger {
+        Ledger { storage }
+    }
+
+    /// The key of the receipt of the source `identity` of `table`: by the day that the identity tells, written as
+    /// [`KeyPattern::default`] knows it.
+    pub fn key(table: &str, identity: &str) -> String {
+        let hour = KeyPattern::default().hour(identity).unwrap_or(Partition::UNKNOWN);
+        format!("{RECEIPTS}/{table}/{}/{}.json", hour.day_folder(), source_hash(identity))
+    }
+
+    /// The receipt of a source; `None` if it is not done.
+    ///
+    /// # Errors
+    /// [`LedgerError::Collision`] if the receipt there is that of another source.
+    pub fn head(&self, table: &str, identity: &str) -> Result<Option<Receipt>, LedgerError> {
+        let key = Ledger::key(table, identity);
+        let Some(bytes) = self.storage.read(&key)? else { return Ok(None) };
+        let receipt = self.parse(&key, &bytes)?;
+        if receipt.source != identity {
+            let (there, asked) = (receipt.source, identity.to_owned());
+            return Err(LedgerError::Collision { uri: self.storage.uri(&key), there, asked });
+        }
+        Ok(Some(receipt))
+    }
+
+    /// Notes that a source is done. An equal receipt that is there already is success.
+    ///
+    /// # Errors
+    /// [`LedgerError::Conflict`] if the one that is there differs; nothing is changed.
+    pub fn put(&self, table: &str, receipt: &Receipt) -> Result<(), LedgerError> {
+        let key = Ledger::key(table, &receipt.source);
+        let mut bytes = serde_json::to_vec_pretty(receipt).expect("a receipt has text keys and integers");
+        bytes.push(b'\n');
+        if self.storage.put_if_absent(&key, &bytes)? == Put::Created {
+            return Ok(());
+        }
+        let Some(there) = self.head(table, &receipt.source)? else {
+            // Removed between the two looks, by a `--replace` of somebody else.
+            return self.conflict(&key, receipt, "another run is replacing it");
+        };
+        match there.difference(receipt) {
+            None => Ok(()),
+            Some(difference) => self.conflict(&key, receipt, &difference),
+        }
+    }
+
+    /// Shows every receipt of a table, by day. An error of `visit` ends the listing and is returned.
+    ///
+    /// # Errors
+    /// If a receipt cannot be read, or as `visit`.
+    pub fn list<E: From<LedgerError>>(
+        &self,
+        table: &str,
+        mut visit: impl FnMut(Receipt) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let mut failed = None;
+        let listed = self.storage.list(&format!("{RECEIPTS}/{table}/"), &mut |meta| {
+            let Some(bytes) = self.storage.read(&meta.key)? else { return Ok(()) };
+            let visited = self.parse(&meta.key, &bytes).map_err(E::from).and_then(&mut visit);
+            visited.map_err(|error| {
+                failed = Some(error);
+                // Only ends the listing; the error above is what is returned.
+                StorageError::NotFound { uri: meta.key }
+            })
+        });
+        match failed {
+            Some(error) => Err(error),
+            None => listed.map_err(|error| E::from(error.into())),
+        }
+    }
+
+    /// Removes the receipt of a source, so that it is not done; success if there is none.
+    ///
+    /// # Errors
+    /// If the storage fails.
+    pub fn delete(&self, table: &str, identity: &str) -> Result<(), LedgerError> {
+        Ok(self.storage.delete(&Ledger::key(table, identity))?)
+    }
+
+    fn parse(&self, key: &str, bytes: &[u8]) -> Result<Receipt, LedgerError> {
+        #[derive(Deserialize)]
+        struct Format {
+            format: u64,
+        }
+        let damaged = |source| LedgerError::Damaged { uri: self.storage.uri(key), source };
+        let Format { format } = serde_json::from_slice(bytes).map_err(damaged)?;
+        if format > FORMAT {
+            return Err(LedgerError::Newer { uri: self.storage.uri(key), format });
+        }
+        serde_json::from_slice(bytes).map_err(damaged)
+    }
+
+    fn conflict(&self, key: &str, receipt: &Receipt, difference: &str) -> Result<(), LedgerError> {
+        let (identity, difference) = (receipt.source.clone(), difference.to_owned());
+        Err(LedgerError::Conflict { uri: self.storage.uri(key), identity, difference })
+    }
+}
+
+impl Receipt {
+    /// The first thing in which `other`, a receipt of the same source, differs from this one, for messages.
+    pub fn difference(&self, other: &Receipt) -> Option<String> {
+        fn show(value: &impl Serialize) -> String {
+            serde_json::to_string(value).expect("parts of a receipt are JSON")
+        }
+        macro_rules! compare {
+            ($($field:ident).+, $name:literal) => {
+                if self.$($field).+ != other.$($field).+ {
+                    let (there, ours) = (show(&self.$($field).+), show(&other.$($field).+));
+                    return Some(format!("{} was {there} and is {ours} now", $name));
+                }
+            };
+        }
+        compare!(size, "its size");
+        compare!(digest, "the digest of its bytes");
+        compare!(etag, "its etag");
+        compare!(layout, "the layout");
+        compare!(options.partition_by, "partition-by");
+        compare!(options.hour, "the hour in its key");
+        compare!(options.compression, "the compression");
+        compare!(counts, "what became of its records");
+        let outputs = |receipt: &Receipt| [&receipt.outputs[..], &receipt.rejects[..]].concat();
+        let (there, ours) = (outputs(self), outputs(other));
+        if there == ours {
+            return (self != other).then(|| "the receipts differ".to_owned());
+        }
+        let changed = there.iter().zip(&ours).find(|(a, b)| a != b);
+        Some(match changed {
+            Some((there, _)) => format!("output {} is not the same", there.key),
+            None => format!("there were {} outputs and are {} now", there.len(), ours.len()),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,25 @@
+//! From raw objects of JSON to a lake of Parquet: everything around the pure core `iotlake-flatten`.
+//!
+//! A run asks [`plan`] which sources there are, reads each through [`storage`] and [`decode`], lets the core make rows
+//! of it, asks the [`catalog`] for the columns it has not seen, writes what came out, and notes in the [`ledger`] that
+//! the source is done. Storage and catalog are seams with several real implementations behind them; what comes before
+//! a seam knows nothing of what lies behind it.
+
+pub mod backfill;
+pub mod lake;
+pub mod pipeline;
+mod replace;
+pub mod turns;
+pub mod catalog;
+pub mod contract;
+pub mod decode;
+pub mod digest;
+pub mod error;
+pub mod ledger;
+pub mod partition;
+pub mod plan;
+#[cfg(feature = "query")]
+pub mod query;
+pub mod source;
+pub mod storage;
+pub mod view;

@@ -1,0 +1,623 @@
+//! One source, from its bytes to its receipt: the one place that knows the order of steps.
+//!
+//! In comes a source and the table it belongs to; out come its data files, the files of its rejects, their partitions
+//! and, last, its receipt. The Lambda, `backfill` and whatever else finds sources all come through here.
+//!
+//! What must stay true: every effect is idempotent and happens in this order, so that a run may stop anywhere and the
+//! next one completes it; only a receipt means done; what is written depends on the source, the table and the options;
+//! a source whose accounts do not balance is a failure, never a receipt.
+
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::io::Read;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use iotlake_flatten::time::Hour;
+use iotlake_flatten::{
+    Compression, EncodeError, Encoder, Flattener, LAYOUT, Limits, Options, Part, TableColumn,
+};
+
+use crate::catalog::{CatalogError, REJECTS_SUFFIX, Table};
+use crate::decode::{DecodeError, Decoder, Stored};
+use crate::digest::{Digest, source_hash};
+use crate::lake::Lake;
+use crate::ledger::{Counts as Ledgered, LedgerError, Output, Receipt, ReceiptOptions};
+use crate::partition::{Partition, PartitionBy};
+use crate::replace;
+use crate::source::SourceObject;
+use crate::storage::{Put, Storage, StorageError};
+use crate::turns::{Closed, Turn};
+
+/// Most partitions that the rows of one part go to; rows beyond them go to [`Partition::UNKNOWN`]. Each is a file.
+pub const MAX_PARTITIONS: usize = 256;
+
+/// Bytes that are read at a time.
+const READ_BYTES: usize = 1 << 20;
+
+/// How a source is processed.
+#[derive(Debug, Clone)]
+pub struct Run {
+    /// The table its rows go to.
+    pub table: String,
+    /// What decides the partition of a row.
+    pub partition_by: PartitionBy,
+    /// How output files are compressed.
+    pub compression: Compression,
+    /// Threads inside one source; 1 works where the caller is, more use rayon's current pool.
+    pub threads: usize,
+    /// Whether a source that was ingested before is ingested anew.
+    pub replace: bool,
+    /// Most bytes that a source may decode to.
+    pub output_limit: u64,
+    /// Bounds on records, parts and tables.
+    pub limits: Limits,
+}
+
+/// What became of the bytes and records of a source, or of many.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize)]
+pub struct Counts {
+    /// Records found.
+    pub records: u64,
+    /// Records that became rows.
+    pub rows: u64,
+    /// Records that were rejected.
+    pub rejected: u64,
+    /// Values at paths that the contract ignores.
+    pub ignored: u64,
+    /// Bytes of the sources as stored.
+    pub bytes_stored: u64,
+    /// Bytes of the sources decoded.
+    pub bytes_decoded: u64,
+    /// Bytes of the files written.
+    pub bytes_out: u64,
+    /// Files written.
+    pub files: u64,
+    /// Columns that the table did not have before.
+    pub new_columns: u64,
+}
+
+impl Counts {
+    /// Whether every record is a row or a reject.
+    pub fn balances(&self) -> bool {
+        self.records == self.rows + self.rejected
+    }
+
+    /// Adds the counts of another source.
+    pub fn add(&mut self, other: &Counts) {
+        self.records += other.records;
+        self.rows += other.rows;
+        self.rejected += other.rejected;
+        self.ignored += other.ignored;
+        self.bytes_stored += other.bytes_stored;
+        self.bytes_decoded += other.bytes_decoded;
+        self.bytes_out += other.bytes_out;
+        self.files += other.files;
+        self.new_columns += other.new_columns;
+    }
+}
+
+/// Whether there was anything to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Status {
+    /// The source was ingested.
+    Done,
+    /// Its receipt was there; nothing was changed.
+    AlreadyDone,
+}
+
+/// What became of a source.
+#[derive(Debug, Clone)]
+pub struct Outcome {
+    /// Whether there was anything to do.
+    pub status: Status,
+    /// Accounts; of a source that was already done, those of its receipt.
+    pub counts: Counts,
+    /// Number of rejects by [`iotlake_flatten::Reason::code`]. Empty for a source that was already done.
+    pub rejects_by_reason: BTreeMap<&'static str, u64>,
+    /// Columns that the table did not have before.
+    pub new_columns: Vec<TableColumn>,
+    /// What a person should know though nothing failed: damage in a compressed stream.
+    pub warnings: Vec<String>,
+}
+
+/// Why a source was not ingested.
+#[derive(Debug, thiserror::Error)]
+#[allow(missing_docs, reason = "fields are named in the messages")]
+pub enum PipelineError {
+    /// The source changed since it was ingested.
+    #[error("{identity}: the source changed since it was ingested: {difference}")]
+    Changed { identity: String, difference: String },
+    /// A file is where one of the source's belongs, and it is another one.
+    #[error("{uri}: a file is there already and is not what {identity} gives now")]
+    Conflict { uri: String, identity: String },
+    /// Records do not add up to rows and rejects.
+    #[error("{identity}: accounts do not balance: {difference}")]
+    Unbalanced { identity: String, difference: String },
+    /// Other writers changed the table every time before this source could be fitted to it.
+    #[error("{identity}: the table changed too often while the source was read")]
+    Contended { identity: String },
+    /// The run was stopped.
+    #[error("stopped")]
+    Stopped,
+    /// The source cannot be read.
+    #[error("cannot read {identity}")]
+    Source { identity: String, source: StorageError },
+    /// The source cannot be decoded.
+    #[error("{identity}")]
+    Decode { identity: String, source: DecodeError },
+    /// The lake's storage failed.
+    #[error("cannot write the lake")]
+    Storage(#[from] StorageError),
+    /// The catalog failed.
+    #[error(transparent)]
+    Catalog(#[from] CatalogError),
+    /// The ledger failed.
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+    /// A file could not be encoded.
+    #[error(transparent)]
+    Encode(#[from] EncodeError),
+}
+
+impl PipelineError {
+    /// What the user can do about it, if that is known.
+    pub fn hint(&self) -> Option<&'static str> {
+        match self {
+            PipelineError::Changed { .. } => {
+                Some("sources are immutable; if it was changed on purpose, ingest it again with --replace")
+            }
+            PipelineError::Conflict { .. } => Some(
+                "it was left by a run with other options or of another version of the source; \
+                 ingest the source again with --replace",
+            ),
+            PipelineError::Unbalanced { .. } => {
+                Some("this is a bug in iotlake; please report it with the source")
+            }
+            PipelineError::Contended { .. } => Some("run again"),
+            PipelineError::Stopped => Some("run again: what is done is not done twice"),
+            PipelineError::Source { source, .. } => source.hint(),
+            PipelineError::Decode { source, .. } => source.hint(),
+            PipelineError::Storage(error) => error.hint(),
+            PipelineError::Catalog(error) => error.hint(),
+            PipelineError::Ledger(error) => error.hint(),
+            PipelineError::Encode(_) => None,
+        }
+    }
+}
+
+impl From<Closed> for PipelineError {
+    fn from(Closed: Closed) -> PipelineError {
+        PipelineError::Stopped
+    }
+}
+
+/// What sources of one run share: the table as last seen and the partitions known to be there.
+#[derive(Debug)]
+pub struct Shared {
+    table: Mutex<Arc<Table>>,
+    partitions: Mutex<HashSet<(bool, Partition)>>,
+    /// Set to stop the run between parts.
+    pub stop: AtomicBool,
+}
+
+impl Shared {
+    /// Shares `table` as the catalog has it now.
+    pub fn new(table: Table) -> Shared {
+        Shared {
+            table: Mutex::new(Arc::new(table)),
+            partitions: Mutex::new(HashSet::new()),
+            stop: AtomicBool::new(false),
+        }
+    }
+
+    fn table(&self) -> Arc<Table> {
+        self.table.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Takes note of a newer state of the table.
+    fn refresh(&self, table: Table) -> Arc<Table> {
+        let mut current = self.table.lock().unwrap_or_else(PoisonError::into_inner);
+        if table.version() > current.version() {
+            *current = Arc::new(table);
+        }
+        current.clone()
+    }
+}
+
+/// Processes one source.
+pub struct Pipeline<'a> {
+    /// Where the rows go.
+    pub lake: &'a Lake,
+    /// Where the source lies.
+    pub from: &'a dyn Storage,
+    /// How.
+    pub run: &'a Run,
+    /// What sources of this run share.
+    pub shared: &'a Shared,
+    /// Told how many stored bytes were read.
+    pub on_read: &'a (dyn Fn(u64) + Sync),
+}
+
+/// Everything a source has had written so far.
+#[derive(Default)]
+struct Written {
+    outputs: Vec<Output>,
+    rejects: Vec<Output>,
+    partitions: BTreeSet<Partition>,
+    reject_partitions: BTreeSet<Partition>,
+    /// Highest number of a record.
+    records: u64,
+    ignored: u64,
+    /// Offset up to which parts account for the decoded source.
+    accounted: u64,
+    rejects_by_reason: BTreeMap<&'static str, u64>,
+    new_columns: Vec<TableColumn>,
+}
+
+/// Why reading a source stopped before its end.
+enum Halt {
+    Failed(PipelineError),
+    /// The table changed in a way that decides what of a crowded part is a column: read again.
+    Stale,
+}
+
+impl<E: Into<PipelineError>> From<E> for Halt {
+    fn from(error: E) -> Halt {
+        Halt::Failed(error.into())
+    }
+}
+
+impl Pipeline<'_> {
+    /// Takes a source from its bytes to its receipt, or finds that it is done.
+    ///
+    /// # Errors
+    /// See [`PipelineError`]. Nothing a reader could take for data of this source in error is left behind: what was
+    /// written is what the next attempt would write.
+    pub fn process(&self, source: &SourceObject, turn: &Turn<'_>) -> Result<Outcome, PipelineError> {
+        let ledger = self.lake.ledger();
+        if let Some(receipt) = ledger.head(&self.run.table, &source.identity)? {
+            if !self.run.replace {
+                return self.already_done(source, receipt);
+            }
+            replace::remove(self.lake, &self.run.table, &receipt)?;
+        } else if self.run.replace {
+            replace::resume(self.lake, &self.run.table, &source.identity)?;
+        }
+        for _ in 0..8 {
+            match self.ingest(source, turn) {
+                Ok(outcome) => return Ok(outcome),
+                Err(Halt::Stale) => continue,
+                Err(Halt::Failed(error)) => {
+                    if matches!(error, PipelineError::Stopped) {
+                        turn.close();
+                    }
+                    return Err(error);
+                }
+            }
+        }
+        Err(PipelineError::Contended { identity: source.identity.clone() })
+    }
+
+    fn already_done(&self, source: &SourceObject, receipt: Receipt) -> Result<Outcome, PipelineError> {
+        if let Some(difference) = self.change(source, &receipt)? {
+            return Err(PipelineError::Changed { identity: source.identity.clone(), difference });
+        }
+        let counts = Counts {
+            records: receipt.counts.records,
+            rows: receipt.counts.rows,
+            rejected: receipt.counts.rejected,
+            ignored: receipt.counts.ignored,
+            bytes_stored: receipt.size,
+            bytes_decoded: receipt.counts.bytes_decoded,
+            ..Counts::default()
+        };
+        (self.on_read)(source.size);
+        Ok(Outcome {
+            status: Status::AlreadyDone,
+            counts,
+            rejects_by_reason: BTreeMap::new(),
+            new_columns: Vec::new(),
+            warnings: Vec::new(),
+        })
+    }
+
+    /// How the source differs from what its receipt says was read. Its version tells where the storage has such;
+    /// otherwise a file that was last changed before its receipt was written has not changed, and any other is read.
+    fn change(&self, source: &SourceObject, receipt: &Receipt) -> Result<Option<String>, PipelineError> {
+        if source.size != receipt.size {
+            return Ok(Some(format!("it had {} bytes and has {} now", receipt.size, source.size)));
+        }
+        if source.etag.is_some() && source.etag == receipt.etag {
+            return Ok(None);
+        }
+        let key = crate::ledger::Ledger::key(&self.run.table, &source.identity);
+        let noted = self.lake.storage.head(&key)?.and_then(|meta| meta.modified);
+        if let (Some(changed), Some(noted)) = (source.modified, noted)
+            && changed < noted
+        {
+            return Ok(None);
+        }
+        let failed = |error| PipelineError::Source { identity: source.identity.clone(), source: error };
+        let mut reader = self.from.get(&source.key).map_err(failed)?.reader;
+        let mut digest = Digest::new();
+        let mut buffer = vec![0; READ_BYTES];
+        loop {
+            match reader.read(&mut buffer) {
+                Ok(0) => break,
+                Ok(count) => digest.update(&buffer[..count]),
+                Err(error) => return Err(failed(StorageError::from_io(source.identity.clone(), error))),
+            }
+        }
+        let digest = digest.finish();
+        let is_other = digest != receipt.digest;
+        Ok(is_other.then(|| format!("the digest of its bytes was {} and is {digest} now", receipt.digest)))
+    }
+
+    fn ingest(&self, source: &SourceObject, turn: &Turn<'_>) -> Result<Outcome, Halt> {
+        let table = self.shared.table();
+        let failed = |error| PipelineError::Source { identity: source.identity.clone(), source: error };
+        let body = self.from.get(&source.key).map_err(failed)?;
+        let etag = body.meta.etag.clone();
+        let counted = Counted { inner: body.reader, on_read: self.on_read };
+        let mut decoder = Decoder::new(counted, self.run.output_limit);
+        let threads = self.run.threads.max(1);
+        let options = Options { threads, limits: self.run.limits, ..Options::default() };
+        let mut flattener = Flattener::new(Arc::new(table.schema.clone()), options);
+        let settings = self.settings(source);
+        let settings_text = serde_json::to_string(&settings).expect("options are JSON");
+        let mut written = Written::default();
+        let mut warnings = Vec::new();
+        let mut sink = |part: Part| self.write_part(part, source, &table, &settings_text, turn, &mut written);
+        let mut buffer = vec![0; READ_BYTES];
+        loop {
+            match decoder.read(&mut buffer) {
+                Ok(0) => {
+                    flattener.finish(&mut sink)?;
+                    break;
+                }
+                Ok(count) => flattener.push(&buffer[..count], &mut sink)?,
+                Err(error) if error.is_damage() => {
+                    warnings.push(format!("{}: {error}", source.identity));
+                    flattener.finish_broken(&mut sink)?;
+                    break;
+                }
+                Err(source_error) => {
+                    let identity = source.identity.clone();
+                    return Err(PipelineError::Decode { identity, source: source_error }.into());
+                }
+            }
+        }
+        let undecoded = |error| PipelineError::Decode { identity: source.identity.clone(), source: error };
+        let stored = decoder.finish().map_err(undecoded)?;
+        self.finish(source, etag, stored, settings, written, warnings).map_err(Halt::Failed)
+    }
+
+    fn settings(&self, source: &SourceObject) -> ReceiptOptions {
+        ReceiptOptions {
+            partition_by: self.run.partition_by.clone(),
+            hour: source.hour,
+            compression: self.run.compression.word().to_owned(),
+        }
+    }
+
+    /// Fits a part to the table, registering what is new, and writes its files.
+    fn write_part(
+        &self,
+        mut part: Part,
+        source: &SourceObject,
+        read_with: &Table,
+        settings: &str,
+        turn: &Turn<'_>,
+        written: &mut Written,
+    ) -> Result<(), Halt> {
+        if self.shared.stop.load(Ordering::Relaxed) {
+            return Err(PipelineError::Stopped.into());
+        }
+        let limits = &self.run.limits;
+        let mut table = self.shared.table();
+        let mut fit = part.fit(&table.schema, limits);
+        if !fit.register.is_empty() || fit.has_refused() || part.spilled {
+            turn.wait().map_err(PipelineError::from)?;
+            let propose = &mut |schema: &iotlake_flatten::Schema| part.fit(schema, limits).register;
+            let evolved = self.lake.catalog.evolve(&self.run.table, propose).map_err(PipelineError::from)?;
+            // Whoever registers a column first brings it; a retry or a sibling finds it there.
+            written.new_columns.extend(evolved.registered);
+            table = self.shared.refresh(evolved.table);
+            if part.spilled && table.version() != read_with.version() {
+                return Err(Halt::Stale);
+            }
+            fit = part.fit(&table.schema, limits);
+        }
+        // Before the column that tells the time may find no room in the table.
+        let hours = match &self.run.partition_by {
+            PartitionBy::Event(path) => Some(part.hours(path)),
+            PartitionBy::Arrival => None,
+        };
+        part.settle(&fit);
+        self.account(&part, written);
+        let hash = source_hash(&source.identity);
+        let encoder = Encoder {
+            source: &source.identity,
+            options: settings,
+            compression: self.run.compression,
+            parallel: self.run.threads > 1,
+        };
+        let name = format!("{hash}-{:05}.parquet", part.number);
+        if !part.rejects.is_empty() {
+            let partition = source.hour.unwrap_or(Partition::UNKNOWN);
+            let key = format!("{}{REJECTS_SUFFIX}/{}/{name}", self.run.table, partition.folder());
+            let bytes = encoder.encode_rejects(&part).map_err(PipelineError::from)?;
+            let output = self.put(key, &bytes, part.rejects.len() as u64, source)?;
+            written.rejects.push(output);
+            written.reject_partitions.insert(partition);
+        }
+        for (partition, part) in partitioned(part, hours, source) {
+            let key = format!("{}/{}/{name}", self.run.table, partition.folder());
+            let bytes = encoder.encode(&part, &table.schema).map_err(PipelineError::from)?;
+            let output = self.put(key, &bytes, u64::from(part.rows), source)?;
+            written.outputs.push(output);
+            written.partitions.insert(partition);
+        }
+        Ok(())
+    }
+
+    fn account(&self, part: &Part, written: &mut Written) {
+        let last_row = part.records.last().copied().unwrap_or(0);
+        let last_reject = part.rejects.last().map_or(0, |reject| reject.record);
+        written.records = written.records.max(last_row).max(last_reject);
+        written.ignored += part.ignored;
+        if part.span.start == written.accounted {
+            written.accounted = part.span.end;
+        }
+        for reject in &part.rejects {
+            *written.rejects_by_reason.entry(reject.reason.code()).or_default() += 1;
+        }
+    }
+
+    /// Writes a file, or finds that it was written before: then it is the same, byte for byte.
+    fn put(
+        &self,
+        key: String,
+        bytes: &[u8],
+        rows: u64,
+        source: &SourceObject,
+    ) -> Result<Output, PipelineError> {
+        let storage = &self.lake.storage;
+        if storage.put_if_absent(&key, bytes)? == Put::AlreadyThere
+            && storage.read(&key)?.is_none_or(|there| there != bytes)
+        {
+            let identity = source.identity.clone();
+            return Err(PipelineError::Conflict { uri: storage.uri(&key), identity });
+        }
+        Ok(Output { key, bytes: bytes.len() as u64, rows, digest: Digest::of(bytes) })
+    }
+
+    /// Makes the partitions known, checks the accounts and writes the receipt.
+    fn finish(
+        &self,
+        source: &SourceObject,
+        etag: Option<String>,
+        stored: Stored,
+        options: ReceiptOptions,
+        mut written: Written,
+        warnings: Vec<String>,
+    ) -> Result<Outcome, PipelineError> {
+        written.outputs.sort_by(|a, b| a.key.cmp(&b.key));
+        written.rejects.sort_by(|a, b| a.key.cmp(&b.key));
+        let rows = written.outputs.iter().map(|output| output.rows).sum();
+        let rejected = written.rejects.iter().map(|output| output.rows).sum();
+        let files = written.outputs.iter().chain(&written.rejects);
+        let counts = Counts {
+            records: written.records,
+            rows,
+            rejected,
+            ignored: written.ignored,
+            bytes_stored: stored.size,
+            bytes_decoded: stored.decoded,
+            bytes_out: files.clone().map(|output| output.bytes).sum(),
+            files: files.count() as u64,
+            new_columns: written.new_columns.len() as u64,
+        };
+        let unbalanced = |difference| {
+            let identity = source.identity.clone();
+            Err(PipelineError::Unbalanced { identity, difference })
+        };
+        if !counts.balances() {
+            return unbalanced(format!("{} records, {rows} rows, {rejected} rejects", counts.records));
+        }
+        if counts.records > 0 && written.accounted != stored.decoded {
+            let (accounted, decoded) = (written.accounted, stored.decoded);
+            return unbalanced(format!("parts account for {accounted} of {decoded} bytes"));
+        }
+        self.ensure_partitions(false, &written.partitions)?;
+        self.ensure_partitions(true, &written.reject_partitions)?;
+        let receipt = Receipt {
+            format: Receipt::FORMAT,
+            source: source.identity.clone(),
+            etag,
+            size: stored.size,
+            digest: stored.digest,
+            layout: LAYOUT,
+            options,
+            outputs: written.outputs,
+            rejects: written.rejects,
+            counts: Ledgered {
+                records: counts.records,
+                rows,
+                rejected,
+                ignored: counts.ignored,
+                bytes_decoded: counts.bytes_decoded,
+            },
+        };
+        self.lake.ledger().put(&self.run.table, &receipt)?;
+        Ok(Outcome {
+            status: Status::Done,
+            counts,
+            rejects_by_reason: written.rejects_by_reason,
+            new_columns: written.new_columns,
+            warnings,
+        })
+    }
+
+    fn ensure_partitions(
+        &self,
+        of_rejects: bool,
+        partitions: &BTreeSet<Partition>,
+    ) -> Result<(), CatalogError> {
+        let lock = || self.shared.partitions.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = lock().clone();
+        let unseen: Vec<Partition> = partitions
+            .iter()
+            .copied()
+            .filter(|partition| !known.contains(&(of_rejects, *partition)))
+            .collect();
+        if unseen.is_empty() {
+            return Ok(());
+        }
+        let suffix = if of_rejects { REJECTS_SUFFIX } else { "" };
+        self.lake.catalog.ensure_partitions(&format!("{}{suffix}", self.run.table), &unseen)?;
+        lock().extend(unseen.into_iter().map(|partition| (of_rejects, partition)));
+        Ok(())
+    }
+}
+
+/// The rows of a settled part by partition, in order of partitions: by the hour of each row, or where there are none, all
+/// by the hour of the source. Empty if the part has no rows.
+fn partitioned(
+    part: Part,
+    hours: Option<Vec<Option<Hour>>>,
+    source: &SourceObject,
+) -> Vec<(Partition, Part)> {
+    if part.rows == 0 {
+        return Vec::new();
+    }
+    let Some(hours) = hours else {
+        return vec![(source.hour.unwrap_or(Partition::UNKNOWN), part)];
+    };
+    let mut known: Vec<Hour> = hours.iter().flatten().copied().collect();
+    known.sort_unstable();
+    known.dedup();
+    known.truncate(MAX_PARTITIONS - 1);
+    let group = |hour: &Option<Hour>| {
+        let place = hour.as_ref().and_then(|hour| known.binary_search(hour).ok());
+        place.map_or(0, |place| place as u16 + 1)
+    };
+    let groups: Vec<u16> = hours.iter().map(group).collect();
+    let partitions = [Partition::UNKNOWN].into_iter().chain(known.into_iter().map(Partition::from));
+    let partitions: Vec<Partition> = partitions.collect();
+    let parts = part.split(&groups, partitions.len());
+    partitions.into_iter().zip(parts).filter(|(_, part)| part.rows > 0).collect()
+}
+
+struct Counted<'a> {
+    inner: Box<dyn Read + Send>,
+    on_read: &'a (dyn Fn(u64) + Sync),
+}
+
+impl Read for Counted<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        let count = self.inner.read(buffer)?;
+        (self.on_read)(count as u64);
+        Ok(count)
+    }
+}

@@ -1,0 +1,239 @@
+//! Which objects a run is to ingest.
+//!
+//! In comes a storage, a file or folder in it and what the user asked for; out comes the list of sources, sorted by
+//! identity, and an account of what was left out and why. Nothing is opened here and nothing written.
+//!
+//! What must stay true: an identity does not depend on the folder from which a run was started; every object that was
+//! found is either in the list or counted; and a source whose partition cannot be told stops the run before it began.
+
+use std::path::Path;
+
+use crate::partition::{Partition, PartitionBy};
+use crate::source::{KeyPattern, SourceObject};
+use crate::storage::{LocalStorage, Storage, StorageError};
+
+/// What of a storage is meant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Selection {
+    /// The one object with this key.
+    Object(String),
+    /// Every object below this folder: a key that ends in `/`, or `""` for the whole storage.
+    Folder(String),
+}
+
+/// What the user asked for.
+#[derive(Debug, Clone, Default)]
+pub struct PlanOptions {
+    /// Where the source came from: the URI of its folder, or of the object itself.
+    pub known_as: Option<String>,
+    /// Leave out sources whose key tells an hour before this one.
+    pub since: Option<Partition>,
+    /// Leave out sources whose key tells this hour or a later one.
+    pub until: Option<Partition>,
+    /// How keys tell their hour.
+    pub key_pattern: KeyPattern,
+    /// How the table is partitioned: by arrival every key has to tell its hour.
+    pub partition_by: PartitionBy,
+}
+
+/// The sources of a run.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Plan {
+    /// What to ingest, sorted by identity.
+    pub sources: Vec<SourceObject>,
+    /// The sum of their sizes, in bytes as stored.
+    pub bytes: u64,
+    /// Left out because their name, or that of a folder above them, begins with `_` or `.`.
+    pub hidden: u64,
+    /// Left out because their hour is not between `since` and `until`.
+    pub outside: u64,
+    /// Left out because they are one and the same file as another, through a link.
+    pub links: u64,
+}
+
+/// Why there is no plan.
+#[derive(Debug, thiserror::Error)]
+pub enum PlanError {
+    /// There is no such file or folder.
+    #[error("source {uri}: no such file or folder")]
+    Missing {
+        /// What was asked for.
+        uri: String,
+    },
+    /// There is nothing to ingest in the folder.
+    #[error("source {uri}: the folder holds no files{}", hidden_note(*hidden))]
+    Empty {
+        /// The folder.
+        uri: String,
+        /// How many were left out because of their name.
+        hidden: u64,
+    },
+    /// Keys that do not tell their hour, where it is needed.
+    #[error("{count} of {total} sources have no hour in their key, such as {}", examples.join(", "))]
+    NoHour {
+        /// Up to three of them.
+        examples: Vec<String>,
+        /// How many there are.
+        count: u64,
+        /// Among how many.
+        total: u64,
+    },
+    /// The source cannot be read.
+    #[error("cannot list source {uri}")]
+    Storage {
+        /// What was asked for.
+        uri: String,
+        /// Why.
+        source: StorageError,
+    },
+}
+
+fn hidden_note(hidden: u64) -> String {
+    match hidden {
+        0 => String::new(),
+        hidden => format!(" ({hidden} whose name, or a folder's above, begins with `_` or `.` do not count)"),
+    }
+}
+
+impl PlanError {
+    /// What the user can do about it, if that is known.
+    pub fn hint(&self) -> Option<&'static str> {
+        match self {
+            PlanError::Missing { .. } => Some("check the path; it is relative to the current folder"),
+            PlanError::Empty { .. } => None,
+            PlanError::NoHour { .. } => Some(
+                "use --partition-by event:ts to file each record by its own time, \
+                 or say how the keys are written with --key-pattern '{yyyy}/{MM}/{dd}/{HH}/'",
+            ),
+            PlanError::Storage { source, .. } => source.hint(),
+        }
+    }
+}
+
+/// Opens the local file or folder `path` as a storage and the selection in it that is meant.
+///
+/// # Errors
+/// [`PlanError::Missing`], or [`PlanError::Storage`] if it cannot be reached.
+pub fn open_local(path: impl AsRef<Path>) -> Result<(LocalStorage, Selection), PlanError> {
+    let path = path.as_ref();
+    let uri = || path.display().to_string();
+    let failed = |source| match source {
+        StorageError::NotFound { .. } => PlanError::Missing { uri: uri() },
+        source => PlanError::Storage { uri: uri(), source },
+    };
+    let io_failed = |error| failed(StorageError::from_io(uri(), error));
+    let canonical = std::fs::canonicalize(path).map_err(io_failed)?;
+    if canonical.is_dir() {
+        return Ok((LocalStorage::open(&canonical).map_err(failed)?, Selection::Folder(String::new())));
+    }
+    let folder = canonical.parent().expect("a file is in a folder");
+    let name = canonical.file_name().and_then(|name| name.to_str());
+    let name = name.ok_or_else(|| failed(StorageError::NameNotUtf8 { uri: uri() }))?;
+    Ok((LocalStorage::open(folder).map_err(failed)?, Selection::Object(name.to_owned())))
+}
+
+/// Lists what `selection` means in `storage`.
+///
+/// # Errors
+/// See [`PlanError`]; the plan is whole or there is none.
+pub fn plan(storage: &dyn Storage, selection: &Selection, options: &PlanOptions) -> Result<Plan, PlanError> {
+    let mut plan = Plan::default();
+    let mut hours = HourCheck::default();
+    match selection {
+        Selection::Object(key) => {
+            let uri = storage.uri(key);
+            let head = storage.head(key).map_err(|source| PlanError::Storage { uri: uri.clone(), source })?;
+            let meta = head.ok_or(PlanError::Missing { uri })?;
+            plan.consider(storage, meta, identity_of_object(options, key), options, &mut hours);
+        }
+        Selection::Folder(folder) => {
+            let mut found = false;
+            let listed = storage.list(folder, &mut |meta| {
+                let relative = &meta.key[folder.len()..];
+                if relative.split('/').any(|part| part.starts_with(['_', '.'])) {
+                    plan.hidden += 1;
+                } else {
+                    found = true;
+                    let known_as = options.known_as.as_ref();
+                    let identity = known_as.map(|uri| format!("{}/{relative}", uri.trim_end_matches('/')));
+                    plan.consider(storage, meta, identity, options, &mut hours);
+                }
+                Ok(())
+            });
+            let uri = || storage.uri(folder.trim_end_matches('/'));
+            listed.map_err(|source| PlanError::Storage { uri: uri(), source })?;
+            if !found {
+                return Err(PlanError::Empty { uri: uri(), hidden: plan.hidden });
+            }
+        }
+    }
+    hours.check()?;
+    plan.sources.sort_unstable_by(|a, b| a.identity.cmp(&b.identity));
+    let found = plan.sources.len();
+    plan.sources.dedup_by(|a, b| a.identity == b.identity);
+    plan.links = (found - plan.sources.len()) as u64;
+    plan.bytes = plan.sources.iter().map(|source| source.size).sum();
+    Ok(plan)
+}
+
+/// The identity of a single object under `known_as`: the URI itself, or a folder's URI and the object's name.
+fn identity_of_object(options: &PlanOptions, key: &str) -> Option<String> {
+    let uri = options.known_as.as_ref()?;
+    let name = key.rsplit('/').next().expect("splitting gives at least one part");
+    Some(if uri.ends_with('/') { format!("{uri}{name}") } else { uri.clone() })
+}
+
+impl Plan {
+    fn consider(
+        &mut self,
+        storage: &dyn Storage,
+        meta: crate::storage::ObjectMeta,
+        identity: Option<String>,
+        options: &PlanOptions,
+        hours: &mut HourCheck,
+    ) {
+        let identity = identity.unwrap_or_else(|| storage.uri(&meta.key));
+        let hour = options.key_pattern.hour(&identity);
+        let needs_hour = options.partition_by == PartitionBy::Arrival
+            || options.since.is_some()
+            || options.until.is_some();
+        hours.total += 1;
+        if hour.is_none() && needs_hour {
+            hours.note(&identity);
+        }
+        let is_outside = hour.is_some_and(|hour| {
+            options.since.is_some_and(|since| hour < since)
+                || options.until.is_some_and(|until| hour >= until)
+        });
+        if is_outside {
+            self.outside += 1;
+            return;
+        }
+        let crate::storage::ObjectMeta { key, size, modified, etag } = meta;
+        self.sources.push(SourceObject { identity, key, size, modified, etag, hour });
+    }
+}
+
+#[derive(Default)]
+struct HourCheck {
+    examples: Vec<String>,
+    count: u64,
+    total: u64,
+}
+
+impl HourCheck {
+    fn note(&mut self, identity: &str) {
+        self.count += 1;
+        if self.examples.len() < 3 {
+            self.examples.push(identity.to_owned());
+        }
+    }
+
+    fn check(self) -> Result<(), PlanError> {
+        let HourCheck { examples, count, total } = self;
+        if count > 0 { Err(PlanError::NoHour { examples, count, total }) } else { Ok(()) }
+    }
+}
+
+#[cfg(test)]
+mod tests;

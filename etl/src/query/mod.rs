@@ -1,0 +1,221 @@
+//! SQL over a lake on this machine, answered by DataFusion.
+//!
+//! In come the folder of a lake and its catalog; out come the answers of `SELECT` statements as batches of rows, and
+//! writers that print them. Every table of the catalog is there with all its columns, beside it the table of its
+//! rejects and the catalog's views; partition keys are text with their zeros, and a condition on them decides which
+//! files are opened. A file that lacks a column has NULL in it, a table without files has no rows.
+//!
+//! What must stay true: types come from the catalog and never from a file; names fold to lower case unless they are in
+//! double quotes, as in Athena; nothing that is run here can change the lake.
+
+mod error;
+mod tables;
+mod write;
+
+use std::path::Path;
+use std::sync::Arc;
+
+use datafusion::arrow::datatypes::SchemaRef;
+use datafusion::arrow::record_batch::RecordBatch;
+use datafusion::catalog::TableProvider;
+use datafusion::common::TableReference;
+use datafusion::dataframe::DataFrame;
+use datafusion::error::DataFusionError;
+use datafusion::execution::context::SQLOptions;
+use datafusion::execution::runtime_env::RuntimeEnvBuilder;
+use datafusion::prelude::{SessionConfig, SessionContext};
+use tokio::runtime::Runtime;
+
+use crate::catalog::{Catalog, REJECTS_SUFFIX};
+use crate::view::Dialect;
+
+pub use error::QueryError;
+use write::AnswerWriter;
+pub use write::{Format, TABLE_ROWS, UnknownFormat, write};
+
+/// A lake that answers SQL.
+///
+/// Tables and columns are those that the catalog had when it was opened; files are looked for in every query.
+pub struct Session {
+    runtime: Runtime,
+    context: SessionContext,
+    tables: Vec<TableSummary>,
+}
+
+/// What can be queried under one name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TableSummary {
+    /// Its name.
+    pub name: String,
+    /// What it is.
+    pub kind: TableKind,
+    /// Its columns, in order; of a table, the partition keys last.
+    pub columns: Vec<ColumnSummary>,
+}
+
+/// What a name in a query stands for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TableKind {
+    /// A table of the catalog.
+    Data,
+    /// The rejects of a table.
+    Rejects,
+    /// A view of the catalog.
+    View,
+}
+
+/// A column of a table or view.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ColumnSummary {
+    /// Its name.
+    pub name: String,
+    /// Its type, in the words of Athena: `double`, `bigint`, `boolean`, `string`, `timestamp`, `binary`.
+    pub data_type: String,
+}
+
+/// The rows that answer a query.
+#[derive(Debug, Clone)]
+pub struct Answer {
+    /// Names and types of its columns.
+    pub schema: SchemaRef,
+    /// Its rows.
+    pub batches: Vec<RecordBatch>,
+}
+
+impl Answer {
+    /// Number of rows.
+    pub fn rows(&self) -> usize {
+        self.batches.iter().map(RecordBatch::num_rows).sum()
+    }
+}
+
+impl Session {
+    /// The lake in the folder `root`, with the tables and views of `catalog`.
+    ///
+    /// # Errors
+    /// [`QueryError::NotALake`] if there is no such folder; if the catalog cannot be read.
+    pub fn open(root: &Path, catalog: &dyn Catalog) -> Result<Session, QueryError> {
+        let not_a_lake = |source| QueryError::NotALake { path: root.display().to_string(), source };
+        let root = root.canonicalize().map_err(not_a_lake)?;
+        if !root.is_dir() {
+            return Err(not_a_lake(std::io::ErrorKind::NotADirectory.into()));
+        }
+        let runtime = tokio::runtime::Builder::new_multi_thread().build().map_err(QueryError::Runtime)?;
+        let context = context()?;
+        let mut session = Session { runtime, context, tables: Vec::new() };
+        for name in catalog.tables()? {
+            let Some(table) = catalog.table(&name)? else { continue };
+            let data = tables::data(&root, &name, &table.schema)?;
+            session.register(&name, TableKind::Data, Arc::new(data))?;
+            let rejects_name = name + REJECTS_SUFFIX;
+            let rejects = tables::rejects(&root, &rejects_name)?;
+            session.register(&rejects_name, TableKind::Rejects, Arc::new(rejects))?;
+        }
+        for view in catalog.views()? {
+            // A view whose table is not made yet has no columns to show: it is not there either.
+            let Some(table) = catalog.table(&view.table)? else { continue };
+            if session.tables.iter().any(|table| table.name == view.name) {
+                continue;
+            }
+            let sql = view.to_sql(&table.schema, Dialect::DataFusion);
+            let state = session.context.state();
+            let planned = session.runtime.block_on(state.create_logical_plan(&sql));
+            let plan = planned
+                .map_err(|source| QueryError::View { view: view.name.clone(), source: Box::new(source) })?;
+            let provider = datafusion::datasource::ViewTable::new(plan, Some(sql));
+            session.register(&view.name, TableKind::View, Arc::new(provider))?;
+        }
+        session.tables.sort_by(|a, b| a.name.cmp(&b.name));
+        Ok(session)
+    }
+
+    fn register(
+        &mut self,
+        name: &str,
+        kind: TableKind,
+        provider: Arc<dyn TableProvider>,
+    ) -> Result<(), QueryError> {
+        let schema = provider.schema();
+        let columns = schema.fields().iter().map(|field| ColumnSummary {
+            name: field.name().clone(),
+            data_type: tables::type_name(field.data_type()),
+        });
+        self.tables.push(TableSummary { name: name.to_owned(), kind, columns: columns.collect() });
+        self.context.register_table(TableReference::bare(name), provider).map_err(QueryError::failed)?;
+        Ok(())
+    }
+
+    /// Everything that can be queried, sorted by name.
+    pub fn tables(&self) -> &[TableSummary] {
+        &self.tables
+    }
+
+    /// Runs one query and keeps all of its rows in memory.
+    ///
+    /// # Errors
+    /// [`QueryError::Sql`] if the statement is wrong, [`QueryError::Refused`] if it would change something.
+    pub fn run(&self, sql: &str) -> Result<Answer, QueryError> {
+        self.runtime.block_on(async {
+            let frame = self.plan(sql).await?;
+            let schema = frame.schema().inner().clone();
+            let batches = frame.collect().await.map_err(QueryError::failed)?;
+            Ok(Answer { schema, batches })
+        })
+    }
+
+    /// Runs one query and writes its rows as they come; their number.
+    ///
+    /// # Errors
+    /// As [`Session::run`], and if `out` fails.
+    pub fn write(
+        &self,
+        sql: &str,
+        format: Format,
+        out: &mut (impl std::io::Write + Send),
+    ) -> Result<u64, QueryError> {
+        self.runtime.block_on(async {
+            let frame = self.plan(sql).await?;
+            let schema = frame.schema().inner().clone();
+            let mut rows = frame.execute_stream().await.map_err(QueryError::failed)?;
+            let mut writer = AnswerWriter::new(&schema, format, out)?;
+            while let Some(batch) = std::future::poll_fn(|task| rows.as_mut().poll_next(task)).await {
+                writer.push(&batch.map_err(QueryError::failed)?)?;
+            }
+            writer.finish()
+        })
+    }
+
+    async fn plan(&self, sql: &str) -> Result<DataFrame, QueryError> {
+        let state = self.context.state();
+        let wrong = |error: DataFusionError| QueryError::of_plan(sql, &error, &self.tables);
+        let plan = state.create_logical_plan(sql).await.map_err(wrong)?;
+        let only_queries =
+            SQLOptions::new().with_allow_ddl(false).with_allow_dml(false).with_allow_statements(false);
+        only_queries.verify_plan(&plan).map_err(|error| QueryError::refused(&error))?;
+        self.context.execute_logical_plan(plan).await.map_err(wrong)
+    }
+}
+
+impl std::fmt::Debug for Session {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Session").field("tables", &self.tables).finish_non_exhaustive()
+    }
+}
+
+/// DataFusion as the lake needs it; memory and spilling are as DataFusion has them.
+fn context() -> Result<SessionContext, QueryError> {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let mut config = SessionConfig::new()
+        .with_target_partitions(cores)
+        .with_information_schema(true)
+        // Would open every file of a table before the conditions of a query have ruled most of them out.
+        .with_collect_statistics(false);
+    let options = config.options_mut();
+    // Text is `Utf8` throughout, as in the files: other readers of the answers may not know views.
+    options.execution.parquet.schema_force_view_types = false;
+    options.sql_parser.map_string_types_to_utf8view = false;
+    // A lake grows while it is read: each query lists its files anew.
+    let runtime = RuntimeEnvBuilder::new().with_object_list_cache_limit(0);
+    let runtime = runtime.build_arc().map_err(QueryError::failed)?;
+    Ok(SessionContext::new_with_config_rt(config, runtime))
+}

@@ -1,0 +1,321 @@
+//! A storage that is a folder of the local file system.
+//!
+//! Keys are paths below the folder. An object is written to a temporary file under `_iotlake/tmp/`, brought to disk,
+//! and only then given its name: by a hard link where it must not replace anything, by a rename where it may. So a
+//! crash leaves at most a temporary file, which is no object and is never listed. Swaps of one key take turns through
+//! a lock file under `_iotlake/locks/`. Reading creates nothing.
+//!
+//! What must stay true: under a final name there is never half an object, and a listing is in the order of whole keys
+//! (`a.b` before `a/b`), which sorting each folder with `/` behind the names of folders gives.
+
+mod walk;
+
+use std::fs::{self, File, Metadata};
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::SystemTime;
+
+use super::{Body, ObjectMeta, Put, Result, Storage, StorageError, Swap, check_key};
+use crate::digest::Digest;
+
+const TEMPORARY: &str = "_iotlake/tmp";
+const LOCKS: &str = "_iotlake/locks";
+
+/// How far a write has gone when it returns.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Durability {
+    /// The bytes are on the disk before the object has its name. The default: a receipt that survives a power cut must
+    /// not speak of data that did not.
+    #[default]
+    Fsync,
+    /// The operating system has them. Survives the death of the process, not of the machine.
+    None,
+}
+
+/// Objects as files of a folder.
+#[derive(Debug)]
+pub struct LocalStorage {
+    root: PathBuf,
+    durability: Durability,
+    /// Keeps the temporary files of processes and storages apart.
+    instance: u64,
+    writes: AtomicU64,
+}
+
+impl LocalStorage {
+    /// The existing folder `root`.
+    ///
+    /// # Errors
+    /// [`StorageError::NotFound`], [`StorageError::NotAFolder`], or another if it cannot be reached.
+    pub fn open(root: impl AsRef<Path>) -> Result<LocalStorage> {
+        let given = root.as_ref();
+        let error = |error| StorageError::from_io(given.display().to_string(), error);
+        let root = fs::canonicalize(given).map_err(error)?;
+        if !fs::metadata(&root).map_err(error)?.is_dir() {
+            return Err(StorageError::NotAFolder { uri: root.display().to_string() });
+        }
+        if root.to_str().is_none() {
+            return Err(StorageError::NameNotUtf8 { uri: root.display().to_string() });
+        }
+        let instance = fastrand::u64(..);
+        Ok(LocalStorage { root, durability: Durability::default(), instance, writes: AtomicU64::new(0) })
+    }
+
+    /// The folder `root`, made if it is missing.
+    ///
+    /// # Errors
+    /// As [`LocalStorage::open`], and if the folder cannot be made.
+    pub fn create(root: impl AsRef<Path>) -> Result<LocalStorage> {
+        let given = root.as_ref();
+        match fs::create_dir_all(given) {
+            // An existing file in its place: `open` says so.
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
+                Err(StorageError::from_io(given.display().to_string(), error))
+            }
+            _ => LocalStorage::open(given),
+        }
+    }
+
+    /// The same with another [`Durability`].
+    #[must_use]
+    pub fn with_durability(mut self, durability: Durability) -> LocalStorage {
+        self.durability = durability;
+        self
+    }
+
+    /// The folder's canonical absolute path.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    fn path(&self, key: &str) -> Result<PathBuf> {
+        check_key(key)?;
+        if is_internal(key) {
+            let reason = "it lies where temporary files and locks are kept";
+            return Err(StorageError::InvalidKey { key: key.to_owned(), reason });
+        }
+        Ok(self.root.join(key))
+    }
+
+    fn error(&self, key: &str) -> impl Fn(io::Error) -> StorageError {
+        let uri = self.root.join(key).display().to_string();
+        move |error| StorageError::from_io(uri.clone(), error)
+    }
+
+    fn open_file(&self, key: &str) -> Result<(File, ObjectMeta)> {
+        let path = self.path(key)?;
+        let not_found = || StorageError::NotFound { uri: path.display().to_string() };
+        // Looked at before it is opened: opening a pipe would wait for its writer for ever.
+        let metadata = fs::metadata(&path).map_err(|error| absent_or(error, not_found, self.error(key)))?;
+        if !metadata.is_file() {
+            return Err(not_found());
+        }
+        let file = File::open(&path).map_err(self.error(key))?;
+        let metadata = file.metadata().map_err(self.error(key))?;
+        Ok((file, object_meta(key.to_owned(), &metadata)))
+    }
+
+    /// Writes `bytes` to a new temporary file, as durable as wanted.
+    fn write_temporary(&self, bytes: &[u8]) -> io::Result<Temporary> {
+        let folder = self.root.join(TEMPORARY);
+        let number = self.writes.fetch_add(1, Ordering::Relaxed);
+        let path = folder.join(format!("{}-{:016x}-{number}", std::process::id(), self.instance));
+        let mut file = make_folders(&folder, || File::create_new(&path))?;
+        let temporary = Temporary(path);
+        file.write_all(bytes)?;
+        if self.durability == Durability::Fsync {
+            file.sync_data()?;
+        }
+        Ok(temporary)
+    }
+
+    fn write(&self, key: &str, bytes: &[u8]) -> Result<()> {
+        let path = self.path(key)?;
+        let written = self.write_temporary(bytes).and_then(|temporary| {
+            make_folders(parent(&path), || fs::rename(&temporary.0, &path))
+            // Dropping the temporary file finds it gone.
+        });
+        written.map_err(self.error(key))
+    }
+
+    fn create_object(&self, key: &str, bytes: &[u8]) -> Result<Put> {
+        let path = self.path(key)?;
+        // Saves writing the bytes in the common case of a source delivered again.
+        if path.try_exists().map_err(self.error(key))? {
+            return Ok(Put::AlreadyThere);
+        }
+        let temporary = self.write_temporary(bytes).map_err(self.error(key))?;
+        match make_folders(parent(&path), || fs::hard_link(&temporary.0, &path)) {
+            Ok(()) => Ok(Put::Created),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(Put::AlreadyThere),
+            // File systems without hard links (FAT, some network shares) say one of these.
+            Err(error)
+                if matches!(error.kind(), io::ErrorKind::PermissionDenied | io::ErrorKind::Unsupported) =>
+            {
+                self.create_by_rename(key, &temporary, &path)
+            }
+            Err(error) => Err(self.error(key)(error)),
+        }
+    }
+
+    fn create_by_rename(&self, key: &str, temporary: &Temporary, path: &Path) -> Result<Put> {
+        let _turn = self.take_turn(key)?;
+        if path.try_exists().map_err(self.error(key))? {
+            return Ok(Put::AlreadyThere);
+        }
+        fs::rename(&temporary.0, path).map_err(self.error(key))?;
+        Ok(Put::Created)
+    }
+
+    /// Waits for the lock of `key`; it is given back when the file is dropped, even by a crash.
+    fn take_turn(&self, key: &str) -> Result<File> {
+        let folder = self.root.join(LOCKS);
+        // Lock files stay: removing one would let two processes hold the lock of one key.
+        let path = folder.join(Digest::of(key.as_bytes()));
+        let open = || File::options().create(true).truncate(false).write(true).open(&path);
+        let lock = make_folders(&folder, open).and_then(|file| file.lock().map(|()| file));
+        lock.map_err(self.error(key))
+    }
+}
+
+impl Storage for LocalStorage {
+    /// The canonical absolute path: of the file itself where the key leads through links.
+    fn uri(&self, key: &str) -> String {
+        let path = self.root.join(key);
+        let canonical = fs::canonicalize(&path).ok().and_then(|path| path.to_str().map(str::to_owned));
+        canonical.unwrap_or_else(|| path.display().to_string())
+    }
+
+    fn head(&self, key: &str) -> Result<Option<ObjectMeta>> {
+        match fs::metadata(self.path(key)?) {
+            Ok(metadata) if metadata.is_file() => Ok(Some(object_meta(key.to_owned(), &metadata))),
+            Ok(_) => Ok(None),
+            Err(error) if is_absent(&error) => Ok(None),
+            Err(error) => Err(self.error(key)(error)),
+        }
+    }
+
+    fn get(&self, key: &str) -> Result<Body> {
+        let (file, meta) = self.open_file(key)?;
+        Ok(Body::new(self.root.join(key).display().to_string(), meta, file))
+    }
+
+    fn get_range(&self, key: &str, range: Range<u64>) -> Result<Vec<u8>> {
+        let (mut file, meta) = self.open_file(key)?;
+        let uri = || self.root.join(key).display().to_string();
+        if range.end > meta.size {
+            return Err(StorageError::ShortBody { uri: uri(), expected: range.end, got: meta.size });
+        }
+        let length = range.end.saturating_sub(range.start);
+        let mut bytes = Vec::with_capacity(length as usize);
+        file.seek(SeekFrom::Start(range.start)).map_err(self.error(key))?;
+        file.take(length).read_to_end(&mut bytes).map_err(self.error(key))?;
+        if (bytes.len() as u64) < length {
+            let got = range.start + bytes.len() as u64;
+            return Err(StorageError::ShortBody { uri: uri(), expected: range.end, got });
+        }
+        Ok(bytes)
+    }
+
+    fn put(&self, key: &str, bytes: &[u8]) -> Result<()> {
+        self.write(key, bytes)
+    }
+
+    fn put_if_absent(&self, key: &str, bytes: &[u8]) -> Result<Put> {
+        self.create_object(key, bytes)
+    }
+
+    fn compare_and_swap(&self, key: &str, expected: Option<&[u8]>, new: &[u8]) -> Result<Swap> {
+        let Some(expected) = expected else {
+            return Ok(match self.create_object(key, new)? {
+                Put::Created => Swap::Done,
+                Put::AlreadyThere => Swap::Conflict,
+            });
+        };
+        self.path(key)?;
+        let _turn = self.take_turn(key)?;
+        if self.read(key)?.as_deref() != Some(expected) {
+            return Ok(Swap::Conflict);
+        }
+        self.write(key, new)?;
+        Ok(Swap::Done)
+    }
+
+    fn list(&self, prefix: &str, visit: &mut dyn FnMut(ObjectMeta) -> Result<()>) -> Result<()> {
+        walk::walk(&self.root, prefix, visit)
+    }
+
+    fn delete(&self, key: &str) -> Result<()> {
+        match fs::remove_file(self.path(key)?) {
+            Err(error) if !is_absent(&error) => Err(self.error(key)(error)),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// A file that goes away unless it got another name.
+struct Temporary(PathBuf);
+
+impl Drop for Temporary {
+    fn drop(&mut self) {
+        // Nothing depends on it being gone: it is no object and is not listed.
+        let _ = fs::remove_file(&self.0);
+    }
+}
+
+fn is_internal(key: &str) -> bool {
+    [TEMPORARY, LOCKS].iter().any(|folder| key.strip_prefix(folder).is_some_and(|rest| rest.starts_with('/')))
+}
+
+/// Whether there is no such file: no such name, or a file where a folder would have to be.
+fn is_absent(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
+}
+
+fn absent_or(
+    error: io::Error,
+    absent: impl FnOnce() -> StorageError,
+    other: impl FnOnce(io::Error) -> StorageError,
+) -> StorageError {
+    if is_absent(&error) { absent() } else { other(error) }
+}
+
+fn parent(path: &Path) -> &Path {
+    path.parent().expect("a key has at least one component below the root")
+}
+
+/// Runs `operation`, and once more with `folder` made if it was missing.
+fn make_folders<T>(folder: &Path, mut operation: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+    match operation() {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            fs::create_dir_all(folder)?;
+            operation()
+        }
+        done => done,
+    }
+}
+
+fn object_meta(key: String, metadata: &Metadata) -> ObjectMeta {
+    ObjectMeta { key, size: metadata.len(), modified: changed(metadata), etag: None }
+}
+
+/// The later of the times at which content and file changed: `mv` and `cp -p` bring an old content time along.
+#[cfg(unix)]
+fn changed(metadata: &Metadata) -> Option<SystemTime> {
+    use std::os::unix::fs::MetadataExt;
+    let file = u64::try_from(metadata.ctime()).ok().and_then(|seconds| {
+        let since = std::time::Duration::new(seconds, metadata.ctime_nsec() as u32);
+        SystemTime::UNIX_EPOCH.checked_add(since)
+    });
+    metadata.modified().ok().max(file)
+}
+
+#[cfg(not(unix))]
+fn changed(metadata: &Metadata) -> Option<SystemTime> {
+    metadata.modified().ok()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,122 @@
+use std::fs;
+
+use super::*;
+
+fn storage() -> (tempfile::TempDir, LocalStorage) {
+    let folder = tempfile::tempdir().unwrap();
+    let storage = LocalStorage::open(folder.path()).unwrap().with_durability(Durability::None);
+    (folder, storage)
+}
+
+fn keys(storage: &LocalStorage, prefix: &str) -> Vec<String> {
+    let mut keys = Vec::new();
+    storage
+        .list(prefix, &mut |meta| {
+            keys.push(meta.key);
+            Ok(())
+        })
+        .unwrap();
+    keys
+}
+
+#[test]
+fn conforms() {
+    let (_folder, storage) = storage();
+    crate::storage::conformance::conformance(&storage);
+}
+
+#[test]
+fn writes_reach_the_disk_when_asked_to() {
+    let (folder, storage) = storage();
+    let storage = storage.with_durability(Durability::Fsync);
+    assert_eq!(storage.put_if_absent("a/b", b"x").unwrap(), Put::Created);
+    assert_eq!(fs::read(folder.path().join("a/b")).unwrap(), b"x");
+}
+
+#[test]
+fn reading_creates_nothing() {
+    let (folder, storage) = storage();
+    assert!(storage.head("a").unwrap().is_none());
+    assert!(storage.get("a").is_err());
+    assert!(keys(&storage, "").is_empty());
+    storage.delete("a/b").unwrap();
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+}
+
+#[test]
+fn temporary_files_and_locks_are_no_objects() {
+    let (folder, storage) = storage();
+    storage.put("_iotlake/receipts/t", b"1").unwrap();
+    storage.compare_and_swap("_iotlake/receipts/t", Some(b"1"), b"2").unwrap();
+    fs::write(folder.path().join("_iotlake/tmp/left-by-a-crash"), b"half").unwrap();
+    assert_eq!(keys(&storage, ""), ["_iotlake/receipts/t"]);
+    assert_eq!(keys(&storage, "_iotlake/t"), [""; 0]);
+    assert!(matches!(storage.get("_iotlake/tmp/left-by-a-crash"), Err(StorageError::InvalidKey { .. })));
+    assert_eq!(fs::read_dir(folder.path().join("_iotlake/tmp")).unwrap().count(), 1);
+}
+
+#[test]
+fn a_root_that_is_no_folder_is_refused() {
+    let (folder, storage) = storage();
+    storage.put("file", b"").unwrap();
+    let open = LocalStorage::open(folder.path().join("file"));
+    assert!(matches!(open, Err(StorageError::NotAFolder { .. })));
+    let create = LocalStorage::create(folder.path().join("file"));
+    assert!(matches!(create, Err(StorageError::NotAFolder { .. })));
+    assert!(matches!(LocalStorage::open(folder.path().join("none")), Err(StorageError::NotFound { .. })));
+    LocalStorage::create(folder.path().join("new/lake")).unwrap();
+}
+
+#[test]
+fn keys_cannot_leave_the_folder() {
+    let (_folder, storage) = storage();
+    for key in ["", "/etc/passwd", "../x", "a/../b", "a//b", "a/", "./a", "a\0b"] {
+        assert!(matches!(storage.get(key), Err(StorageError::InvalidKey { .. })), "{key:?}");
+        assert!(matches!(storage.put(key, b""), Err(StorageError::InvalidKey { .. })), "{key:?}");
+    }
+    assert!(keys(&storage, "../").is_empty());
+}
+
+#[test]
+fn an_old_file_moved_over_a_new_one_is_noticed() {
+    let (folder, storage) = storage();
+    storage.put("a", b"new").unwrap();
+    let before = storage.head("a").unwrap().unwrap();
+    let old = folder.path().join("old");
+    let file = File::create(&old).unwrap();
+    file.set_modified(SystemTime::UNIX_EPOCH).unwrap();
+    fs::rename(&old, folder.path().join("a")).unwrap();
+    let after = storage.head("a").unwrap().unwrap();
+    assert!(after.modified >= before.modified);
+}
+
+#[cfg(unix)]
+mod links {
+    use std::ffi::OsStr;
+    use std::os::unix::ffi::OsStrExt;
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    #[test]
+    fn are_followed_but_not_round_in_circles() {
+        let (folder, storage) = storage();
+        storage.put("real/x", b"1").unwrap();
+        symlink(folder.path().join("real"), folder.path().join("alias")).unwrap();
+        symlink(folder.path(), folder.path().join("real/up")).unwrap();
+        symlink(folder.path().join("real/x"), folder.path().join("file")).unwrap();
+        symlink("nowhere", folder.path().join("broken")).unwrap();
+        assert_eq!(keys(&storage, ""), ["alias/x", "broken", "file", "real/x"]);
+        assert_eq!(storage.read("alias/x").unwrap().unwrap(), b"1");
+        assert_eq!(storage.uri("alias/x"), storage.uri("real/x"));
+        assert!(matches!(storage.get("broken"), Err(StorageError::NotFound { .. })));
+    }
+
+    #[test]
+    fn a_name_that_is_not_utf8_is_named_in_the_error() {
+        let (folder, storage) = storage();
+        fs::write(folder.path().join(OsStr::from_bytes(b"caf\xe9.json")), b"{}").unwrap();
+        let error = storage.list("", &mut |_| Ok(())).unwrap_err();
+        assert!(error.to_string().contains("caf\u{fffd}.json"), "{error}");
+    }
+}

@@ -1,0 +1,129 @@
+//! Where bytes lie: the seam between the engine and a folder, a bucket or memory.
+//!
+//! Keys go in, `/`-separated and relative to the storage; whole objects come out. An implementation promises what the
+//! rest of the engine stands on: an object appears whole or not at all, [`Storage::put_if_absent`] lets exactly one of
+//! many writers create a key, [`Storage::compare_and_swap`] loses no update, a body that is not exactly as long as it
+//! should be is an error and never a shorter source, and listings come in the order of the keys' bytes.
+//!
+//! The seam is synchronous because the engine computes on threads; an implementation over a network brings its own
+//! runtime. [`conformance`] holds every implementation to these promises.
+
+mod body;
+#[doc(hidden)]
+pub mod conformance;
+mod error;
+mod local;
+mod memory;
+
+use std::fmt::Debug;
+use std::io::Read;
+use std::ops::Range;
+use std::time::SystemTime;
+
+pub use body::Body;
+pub use error::StorageError;
+pub use local::{Durability, LocalStorage};
+pub use memory::MemoryStorage;
+
+/// The result of a storage operation.
+pub type Result<T, E = StorageError> = std::result::Result<T, E>;
+
+/// What is known of an object without reading it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ObjectMeta {
+    /// Its key, relative to the storage.
+    pub key: String,
+    /// Its length in bytes, as stored.
+    pub size: u64,
+    /// When it, or the file that is it, was last changed.
+    pub modified: Option<SystemTime>,
+    /// An opaque text that differs whenever the content does; local files have none.
+    pub etag: Option<String>,
+}
+
+/// What [`Storage::put_if_absent`] found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Put {
+    /// Nothing was there: the object is ours.
+    Created,
+    /// The key was taken; nothing was changed.
+    AlreadyThere,
+}
+
+/// What [`Storage::compare_and_swap`] found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Swap {
+    /// The object was as expected and is now the new one.
+    Done,
+    /// Somebody else had changed it; nothing was changed. Read again and retry.
+    Conflict,
+}
+
+/// A place that holds objects under keys.
+///
+/// Every method takes keys as [`check_key`] allows them, and fails with [`StorageError::InvalidKey`] on others.
+pub trait Storage: Debug + Send + Sync {
+    /// The full name of `key`: what identifies the object outside of this storage, and what messages show.
+    fn uri(&self, key: &str) -> String;
+
+    /// Size and version of an object; `None` if there is none.
+    fn head(&self, key: &str) -> Result<Option<ObjectMeta>>;
+
+    /// Opens an object for reading from its beginning.
+    ///
+    /// The reader fails (see [`Body`]) if the bytes are not exactly as many as `meta.size` says.
+    fn get(&self, key: &str) -> Result<Body>;
+
+    /// Reads the bytes in `range`. A range that ends behind the object is [`StorageError::ShortBody`].
+    fn get_range(&self, key: &str, range: Range<u64>) -> Result<Vec<u8>>;
+
+    /// Writes an object, in place of the one that may be there.
+    fn put(&self, key: &str, bytes: &[u8]) -> Result<()>;
+
+    /// Writes an object unless there is one. Of writers that race, exactly one creates it.
+    fn put_if_absent(&self, key: &str, bytes: &[u8]) -> Result<Put>;
+
+    /// Writes `new` if the object still is `expected` (`None`: if there is no object).
+    ///
+    /// Safe among swaps and `put_if_absent`s of the same key; not together with [`Storage::put`].
+    fn compare_and_swap(&self, key: &str, expected: Option<&[u8]>, new: &[u8]) -> Result<Swap>;
+
+    /// Shows every object whose key begins with `prefix`, in the order of the keys' bytes. An error of `visit` ends
+    /// the listing and is returned.
+    fn list(&self, prefix: &str, visit: &mut dyn FnMut(ObjectMeta) -> Result<()>) -> Result<()>;
+
+    /// Removes an object; success if there is none.
+    fn delete(&self, key: &str) -> Result<()>;
+
+    /// Reads a whole object that is known to be small, such as a document of the catalog; `None` if there is none.
+    fn read(&self, key: &str) -> Result<Option<Vec<u8>>> {
+        let mut body = match self.get(key) {
+            Ok(body) => body,
+            Err(StorageError::NotFound { .. }) => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        let mut bytes = Vec::with_capacity(body.meta.size as usize);
+        match body.reader.read_to_end(&mut bytes) {
+            Ok(_) => Ok(Some(bytes)),
+            Err(error) => Err(StorageError::from_io(self.uri(key), error)),
+        }
+    }
+}
+
+/// Checks that `key` names an object the same way on every storage: components that are not empty, `.` or `..`,
+/// separated by single `/`, and no NUL.
+///
+/// # Errors
+/// [`StorageError::InvalidKey`] with the reason.
+pub fn check_key(key: &str) -> Result<()> {
+    let reason = match key {
+        "" => "it is empty",
+        key if key.starts_with('/') => "it begins with `/`; keys are relative to the storage",
+        key if key.ends_with('/') => "it ends with `/` and so names a folder",
+        key if key.contains('\0') => "it contains a NUL character",
+        key if key.split('/').any(str::is_empty) => "it has an empty component (`//`)",
+        key if key.split('/').any(|part| part == "." || part == "..") => "it has a component `.` or `..`",
+        _ => return Ok(()),
+    };
+    Err(StorageError::InvalidKey { key: key.to_owned(), reason })
+}
