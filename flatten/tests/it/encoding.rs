@@ -1,1 +1,115 @@
-//! Parquet bytes: the same for any number of threads, readable, and with the columns the table says.
+//! Parquet bytes: readable, with the columns the table says, the same for any number of threads, and the same as the
+//! last time ([`iotlake_flatten::LAYOUT`]).
+
+use std::sync::Arc;
+
+use arrow::array::{Array, AsArray, RecordBatch};
+use arrow::datatypes::{Float64Type, Int64Type};
+use iotlake_fixtures::{Dirt, Kit};
+use iotlake_flatten::{Compression, Contract, Encoder, LAYOUT, Limits, Options, Part, Schema, Type};
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+
+use crate::support::{parts, schema};
+
+const ENCODER: Encoder<'_> =
+    Encoder { source: "s3://raw/a", options: "{}", compression: Compression::Snappy, parallel: false };
+
+fn settle(part: &mut Part, schema: &Schema) -> Schema {
+    let fit = part.fit(schema, &Limits::default());
+    let mut grown = schema.clone();
+    fit.register.iter().for_each(|identity| drop(grown.register(identity).name.clone()));
+    part.settle(&fit);
+    grown
+}
+
+fn read(file: Vec<u8>) -> RecordBatch {
+    let reader = ParquetRecordBatchReaderBuilder::try_new(bytes::Bytes::from(file)).unwrap();
+    let reader = reader.with_batch_size(1 << 21).build().unwrap();
+    let batches: Vec<RecordBatch> = reader.map(Result::unwrap).collect();
+    assert_eq!(batches.len(), 1);
+    batches.into_iter().next().unwrap()
+}
+
+#[test]
+fn rows_come_back_with_lineage_and_nulls() {
+    let contract = Contract::empty().declare("when", Type::Timestamp).declare("unused", Type::Double);
+    let empty = schema(&contract);
+    let text = b"{\"b\":1.5,\"s\":\"x\",\"when\":1772355600123}\nbroken\n{\"a\":9007199254740993,\"s\":\"y\"}\n{}\n";
+    let mut part = parts(text, 9, &empty, Options::default()).remove(0);
+    let table = settle(&mut part, &empty);
+    let batch = read(ENCODER.encode(&part, &table).unwrap());
+    let fields = batch.schema();
+    let names: Vec<&str> = fields.fields().iter().map(|field| field.name().as_str()).collect();
+    assert_eq!(names, ["_source", "_record", "when", "a", "b", "s"]);
+    let column = |name| batch.column_by_name(name).unwrap();
+    assert!(column("_source").as_string::<i32>().iter().all(|source| source == Some("s3://raw/a")));
+    let records: Vec<i64> = column("_record").as_primitive::<Int64Type>().values().to_vec();
+    assert_eq!(records, [1, 3, 4]);
+    // A syntax error goes on to the next line that begins a record.
+    assert_eq!(part.rejects.len(), 1);
+    assert_eq!(column("b").as_primitive::<Float64Type>().value(0), 1.5);
+    assert!(column("b").is_null(1));
+    assert_eq!(column("a").as_primitive::<Int64Type>().value(1), 9007199254740993);
+    assert_eq!(column("s").as_string::<i32>().value(1), "y");
+
+    let rejects = read(ENCODER.encode_rejects(&part).unwrap());
+    assert_eq!(rejects.column_by_name("reason").unwrap().as_string::<i32>().value(0), "syntax");
+    assert_eq!(rejects.column_by_name("line").unwrap().as_primitive::<Int64Type>().value(0), 2);
+    assert_eq!(rejects.column_by_name("bytes").unwrap().as_binary::<i32>().value(0), b"broken\n");
+}
+
+#[test]
+fn the_bytes_do_not_depend_on_threads_and_are_those_of_this_layout() {
+    let kit = Kit { seed: 5, dirt: Dirt::spread(0.05).unwrap(), ..Kit::default() };
+    let mut text = Vec::new();
+    kit.write_ndjson(&mut text, 2_000_000).unwrap();
+    let mut digests = String::new();
+    for compression in [Compression::Snappy, Compression::Zstd] {
+        let mut files: Vec<Vec<Vec<u8>>> = Vec::new();
+        for threads in [1, 2, 8] {
+            let empty = schema(&Contract::default());
+            let mut part =
+                parts(&text, 99_999, &empty, Options { threads, chunk_bytes: 50_000, ..Options::default() }).remove(0);
+            let table = settle(&mut part, &empty);
+            let encoder = Encoder { compression, parallel: threads > 1, ..ENCODER };
+            files.push(vec![encoder.encode(&part, &table).unwrap(), encoder.encode_rejects(&part).unwrap()]);
+        }
+        assert!(files.windows(2).all(|pair| pair[0] == pair[1]));
+        for file in &files[0] {
+            use sha2::Digest;
+            digests += &iotlake_flatten::naming::hexadecimal(&sha2::Sha256::digest(file));
+            digests.push('\n');
+        }
+    }
+    let golden = format!("{}/tests/golden/layout-{LAYOUT}.sha256", env!("CARGO_MANIFEST_DIR"));
+    if std::env::var_os("UPDATE_GOLDEN").is_some() {
+        std::fs::write(&golden, &digests).unwrap();
+    }
+    let expected = std::fs::read_to_string(&golden).unwrap_or_default();
+    assert_eq!(digests, expected, "output bytes changed: raise LAYOUT, then run with UPDATE_GOLDEN=1");
+}
+
+#[test]
+fn a_part_that_was_not_settled_is_refused() {
+    let empty: Arc<Schema> = schema(&Contract::empty());
+    let part = parts(b"{\"new\":1}", 9, &empty, Options::default()).remove(0);
+    let error = ENCODER.encode(&part, &empty).unwrap_err();
+    assert_eq!(error.to_string(), "column new (double) is not in the table");
+}
+
+#[test]
+fn a_part_splits_by_the_hour_its_records_tell() {
+    let empty = schema(&Contract::default());
+    let text = b"{\"ts\":1772355600000,\"a\":1}\n{\"ts\":1772359200000,\"a\":2}\n{\"a\":3}\n{\"ts\":1772355601000}\n";
+    let mut part = parts(text, 64, &empty, Options::default()).remove(0);
+    let hours = part.hours(&iotlake_flatten::Path::dotted("ts"));
+    let told: Vec<Option<i8>> = hours.iter().map(|hour| hour.map(|hour| hour.hour)).collect();
+    assert_eq!(told, [Some(9), Some(10), None, Some(9)]);
+    let table = settle(&mut part, &empty);
+    let split = part.split(&[1, 2, 0, 1], 3);
+    let records: Vec<_> = split.iter().map(|part| part.records.clone()).collect();
+    assert_eq!(records, [vec![3], vec![1, 4], vec![2]]);
+    let batch = read(ENCODER.encode(&split[1], &table).unwrap());
+    let a = batch.column_by_name("a").unwrap().as_primitive::<Float64Type>().clone();
+    assert_eq!((a.value(0), a.is_null(1)), (1.0, true));
+}
