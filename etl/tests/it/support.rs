@@ -33,9 +33,7 @@ pub fn options(contract: Contract, partition_by: PartitionBy) -> Options {
 
 /// By event time, in parts so small that every source has several.
 pub fn small_parts() -> Options {
-    let mut contract = Contract::default();
-    contract.part_bytes = 4096;
-    options(contract, "event:ts".parse().unwrap())
+    options(Contract { part_bytes: 4096, ..Contract::default() }, "event:ts".parse().unwrap())
 }
 
 /// Dirty kit messages in Firehose-named objects, some of them gzip.
@@ -115,6 +113,7 @@ pub fn columns(file: &[u8]) -> BTreeMap<String, usize> {
 }
 
 /// `_source` and `_record` of every row of a Parquet file.
+#[cfg(feature = "cli")]
 pub fn lineage(file: &[u8]) -> Vec<(String, i64)> {
     use arrow::array::AsArray;
     use arrow::datatypes::Int64Type;

@@ -181,3 +181,82 @@ impl<W: Write + Send> std::fmt::Debug for FileWriter<'_, W> {
         f.debug_struct("FileWriter").field("encoder", &self.encoder).finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use parquet::file::reader::{FileReader, SerializedFileReader};
+
+    use super::*;
+    use crate::{Compression, Contract, Flattener, Limits, Options};
+
+    const ENCODER: Encoder<'static> =
+        Encoder { source: "s", options: "{}", compression: Compression::Snappy, parallel: false };
+
+    fn parts(schema: &Schema, text: &str) -> Vec<Part> {
+        let mut parts = Vec::new();
+        let mut sink = |part| -> Result<(), std::convert::Infallible> {
+            parts.push(part);
+            Ok(())
+        };
+        let mut flattener = Flattener::new(Arc::new(schema.clone()), Options::default());
+        flattener.push(text.as_bytes(), &mut sink).unwrap();
+        flattener.finish(&mut sink).unwrap();
+        parts
+    }
+
+    fn rows(bytes: Vec<u8>) -> (usize, Vec<String>) {
+        let reader = SerializedFileReader::new(bytes::Bytes::from(bytes)).unwrap();
+        let rows = reader.get_row_iter(None).unwrap().map(|row| row.unwrap().to_string()).collect();
+        (reader.num_row_groups(), rows)
+    }
+
+    #[test]
+    fn parts_become_row_groups_and_what_they_lack_is_null() {
+        let contract = Contract { part_bytes: 20, ..Contract::empty() };
+        let mut schema = Schema::new(contract);
+        let mut parts = parts(&schema, "{\"a\":1,\"b\":\"x\"}     \n{\"b\":\"y\"}nonsense");
+        for part in &mut parts {
+            let fit = part.fit(&schema, &Limits::default());
+            fit.register.iter().for_each(|identity| _ = schema.register(identity));
+            part.settle(&fit);
+        }
+        let mut file = FileWriter::new(ENCODER, Vec::new(), &schema, false).unwrap();
+        let mut rejects = FileWriter::rejects(ENCODER, Vec::new()).unwrap();
+        for part in &parts {
+            file.push(part).unwrap();
+            rejects.push(part).unwrap();
+        }
+        let (groups, found) = rows(file.finish().unwrap());
+        assert_eq!((groups, parts.len()), (2, 2));
+        assert_eq!(
+            found,
+            [
+                "{_source: \"s\", _record: 1, a: 1.0, b: \"x\"}",
+                "{_source: \"s\", _record: 2, a: null, b: \"y\"}",
+            ]
+        );
+        assert_eq!(rows(rejects.finish().unwrap()).1.len(), 1);
+    }
+
+    #[test]
+    fn a_value_without_a_column_goes_to_the_overflow_or_is_an_error() {
+        let schema = Schema::new(Contract::default());
+        let mut parts = parts(&schema, "{\"ts\":1,\"a\":{\"b\":[1]}}\n{\"ts\":\"x\"}\n");
+        let closed = FileWriter::new(ENCODER, Vec::new(), &schema, false).unwrap().push(&parts[0]);
+        assert!(matches!(closed, Err(EncodeError::NotRegistered(_))), "{closed:?}");
+        let fit = parts[0].fit(&schema, &Limits { columns: 0, ..Limits::default() });
+        assert_eq!(fit.register, []);
+        parts[0].settle(&fit);
+        let closed = FileWriter::new(ENCODER, Vec::new(), &schema, false).unwrap().push(&parts[0]);
+        assert!(matches!(closed, Err(EncodeError::NotRegistered(_))), "{closed:?}");
+        let mut file = FileWriter::new(ENCODER, Vec::new(), &schema, true).unwrap();
+        file.push(&parts[0]).unwrap();
+        assert_eq!(
+            rows(file.finish().unwrap()).1,
+            [
+                "{_source: \"s\", _record: 1, _overflow: \"{\"a\":{\"b\":[1]}}\", ts: 1}",
+                "{_source: \"s\", _record: 2, _overflow: \"{\"ts\":\"x\"}\", ts: null}",
+            ]
+        );
+    }
+}

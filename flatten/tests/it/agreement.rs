@@ -94,8 +94,7 @@ fn on_many_threads_over_large_dirty_input() {
     let kit = Kit { seed: 3, dirt: Dirt::spread(0.02).unwrap(), ..Kit::default() };
     let mut bytes = Vec::new();
     kit.write_ndjson(&mut bytes, 3_000_000).unwrap();
-    let mut contract = Contract::default();
-    contract.part_bytes = 700_000;
+    let contract = Contract { part_bytes: 700_000, ..Contract::default() };
     let schema = schema(&contract);
     let whole = parts(&bytes, usize::MAX, &schema, Options::default());
     assert!(whole.len() > 3);
@@ -193,8 +192,7 @@ proptest! {
 
     #[test]
     fn in_windows_of_any_size(bytes in source(), part_bytes in 1u64..200, threads in 1usize..4) {
-        let mut contract = plain();
-        contract.part_bytes = part_bytes;
+        let contract = Contract { part_bytes, ..plain() };
         let schema = schema(&contract);
         let whole = parts(&bytes, usize::MAX, &schema, Options::default());
         check_accounts(&whole, &bytes);

@@ -1,0 +1,261 @@
+//! The lint of a lake: does everything in it keep the rules that its readers stand on?
+//!
+//! In come the storage and the catalog of a lake; out comes what breaks a rule, each with its place and what to do.
+//! Footers of files are read, never their data unless [`Depth::Bytes`] asks for it. Nothing is changed. Athena's rules
+//! are among those that are checked, because Athena itself can only be asked once it is too late.
+//!
+//! What must stay true: a lake that is being written to has no findings for that reason alone. So receipts are listed
+//! before the files they name, files before the catalog that knows their columns, and a file that no receipt names yet
+//! is no finding but an orphan.
+
+mod file;
+mod receipts;
+mod rule;
+
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+
+use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
+
+use crate::catalog::{Catalog, CatalogError, REJECTS_SUFFIX};
+use crate::error::Error;
+use crate::partition::Partition;
+use crate::storage::{ObjectMeta, Storage};
+
+use file::{Expected, Facts};
+use receipts::Claims;
+pub use rule::{Rule, Severity};
+
+/// How much of each file is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Depth {
+    /// The footer. The default: what readers rely on stands there.
+    #[default]
+    Footers,
+    /// Every byte, to compare the digest with that of the receipt.
+    Bytes,
+}
+
+/// One thing that breaks a rule.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finding {
+    /// The rule.
+    pub rule: Rule,
+    /// Where: a key, a folder, or the name of a table.
+    pub place: String,
+    /// What is the matter there.
+    pub message: String,
+}
+
+impl Finding {
+    fn new(rule: Rule, place: impl Into<String>, message: impl Into<String>) -> Finding {
+        Finding { rule, place: place.into(), message: message.into() }
+    }
+
+    /// What to do about it.
+    pub fn hint(&self) -> &'static str {
+        self.rule.hint()
+    }
+}
+
+impl std::fmt::Display for Finding {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}: {} [{}]", self.place, self.message, self.rule.code())
+    }
+}
+
+/// What an audit found.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Audit {
+    /// What breaks a rule, by place.
+    pub findings: Vec<Finding>,
+    /// Tables of the catalog, without those of rejects.
+    pub tables: usize,
+    /// Receipts.
+    pub receipts: usize,
+    /// Parquet files, those of rejects included.
+    pub files: usize,
+    /// Rows of data files.
+    pub rows: u64,
+    /// Rows of files of rejects.
+    pub rejected: u64,
+    /// Files that no receipt names: left by a run that broke off, or written by one that still goes on. Harmless; the
+    /// next run over their source completes them.
+    pub orphans: Vec<String>,
+    /// Temporary files of runs that broke off, or that still go on. Harmless.
+    pub leftovers: Vec<String>,
+}
+
+impl Audit {
+    /// Whether nothing is wrong. Findings of [`Severity::Warning`] are allowed.
+    pub fn is_clean(&self) -> bool {
+        self.findings.iter().all(|finding| finding.rule.severity() == Severity::Warning)
+    }
+}
+
+/// Checks the whole lake in `storage` against `catalog`.
+///
+/// # Errors
+/// If the storage or the catalog cannot be read. What is damaged in them is a finding, not an error.
+pub fn audit(storage: &dyn Storage, catalog: &dyn Catalog, depth: Depth) -> Result<Audit, Error> {
+    let mut audit = Audit::default();
+    storage.list(TEMPORARY, &mut |meta| {
+        audit.leftovers.push(meta.key);
+        Ok(())
+    })?;
+    let claims = receipts::read(storage, &mut audit)?;
+    let mut folders = folders(storage)?;
+    let tables = catalog.tables()?;
+    let expected: BTreeSet<_> =
+        tables.iter().flat_map(|name| [name.clone(), name.clone() + REJECTS_SUFFIX]).collect();
+    for folder in folders.keys().chain(&claims.tables).collect::<BTreeSet<_>>() {
+        let has_data = |meta: &ObjectMeta| meta.key.contains("/year=") || meta.key.ends_with(".parquet");
+        let is_table = claims.tables.contains(folder) || folders[folder].iter().any(has_data);
+        if is_table && !expected.contains(folder) {
+            audit.findings.push(Finding::new(
+                Rule::UnknownTable,
+                folder,
+                "no table of the catalog has this name",
+            ));
+        }
+    }
+    let mut audited = BTreeSet::new();
+    for name in &tables {
+        let table = match catalog.table(name) {
+            Ok(Some(table)) => table,
+            Ok(None) => continue,
+            Err(error @ (CatalogError::Damaged { .. } | CatalogError::Newer { .. })) => {
+                audit.findings.push(Finding::new(Rule::Catalog, name, error.to_string()));
+                continue;
+            }
+            Err(error) => return Err(error.into()),
+        };
+        audit.tables += 1;
+        rule::check_names(&table, &mut audit.findings);
+        let rejects_name = table.name.clone() + REJECTS_SUFFIX;
+        let sides = [(table.name.clone(), Expected::data(&table)), (rejects_name, Expected::rejects())];
+        for (name, expected) in sides {
+            let listed = folders.remove(&name).unwrap_or_default();
+            let table = TableAudit { storage, depth, claims: &claims, name: &name, expected: &expected };
+            let rows = table.run(catalog, &listed, &mut audit)?;
+            audited.insert(name);
+            *(if expected.is_rejects() { &mut audit.rejected } else { &mut audit.rows }) += rows;
+        }
+    }
+    claims.report_missing(&audited, &mut audit.findings);
+    audit.findings.sort_by(|a, b| (&a.place, a.rule).cmp(&(&b.place, b.rule)));
+    Ok(audit)
+}
+
+const TEMPORARY: &str = "_iotlake/tmp/";
+
+/// Everything but the engine's own folder, by its first component.
+fn folders(storage: &dyn Storage) -> Result<BTreeMap<String, Vec<ObjectMeta>>, Error> {
+    let mut folders: BTreeMap<String, Vec<ObjectMeta>> = BTreeMap::new();
+    storage.list("", &mut |meta| {
+        match meta.key.split_once('/') {
+            None | Some(("_iotlake", _)) => {}
+            Some((folder, _)) => match folders.get_mut(folder) {
+                Some(listed) => listed.push(meta),
+                None => {
+                    folders.insert(folder.to_owned(), vec![meta]);
+                }
+            },
+        }
+        Ok(())
+    })?;
+    Ok(folders)
+}
+
+/// One folder of files of one schema.
+struct TableAudit<'a> {
+    storage: &'a dyn Storage,
+    depth: Depth,
+    claims: &'a Claims,
+    name: &'a str,
+    expected: &'a Expected,
+}
+
+impl TableAudit<'_> {
+    /// Checks the files in the folder and the partitions they are in; the number of their rows.
+    fn run(&self, catalog: &dyn Catalog, listed: &[ObjectMeta], audit: &mut Audit) -> Result<u64, Error> {
+        let checked: Vec<_> = listed.par_iter().map(|meta| self.file(meta)).collect();
+        let (mut rows, mut there, mut receipted) = (0, HashSet::new(), BTreeSet::new());
+        for (meta, checked) in listed.iter().zip(checked) {
+            let Checked { findings, partition, is_data, facts } = checked?;
+            audit.findings.extend(findings);
+            if !is_data {
+                continue;
+            }
+            audit.files += 1;
+            rows += facts.map_or(0, |facts| facts.rows);
+            there.extend(partition);
+            if self.claims.of(&meta.key).is_some() {
+                receipted.extend(partition);
+            } else {
+                audit.orphans.push(meta.key.clone());
+            }
+        }
+        let registered: BTreeSet<_> = catalog.partitions(self.name)?.into_iter().collect();
+        let place = |partition: &Partition| format!("{}/{}", self.name, partition.folder());
+        for partition in receipted.difference(&registered) {
+            let message = "the catalog does not know the partition, so queries do not see it";
+            audit.findings.push(Finding::new(Rule::PartitionUnknown, place(partition), message));
+        }
+        for partition in registered.iter().filter(|partition| !there.contains(partition)) {
+            let message = "the catalog knows the partition, and no file is in it";
+            audit.findings.push(Finding::new(Rule::PartitionEmpty, place(partition), message));
+        }
+        Ok(rows)
+    }
+
+    fn file(&self, meta: &ObjectMeta) -> Result<Checked, Error> {
+        let mut checked = Checked::default();
+        let rest = &meta.key[self.name.len() + 1..];
+        let mut find = |rule, message: String| checked.findings.push(Finding::new(rule, &meta.key, message));
+        if let Some(hidden) = rest.split('/').find(|component| component.starts_with(['_', '.'])) {
+            find(Rule::HiddenName, format!("query engines ignore `{hidden}` and everything below"));
+            return Ok(checked);
+        }
+        let Some(name) = rest.rsplit('/').next().and_then(|name| name.strip_suffix(".parquet")) else {
+            find(Rule::ForeignFile, "not a Parquet file; query engines would read it as one".to_owned());
+            return Ok(checked);
+        };
+        checked.is_data = true;
+        let folder = rest.rsplit_once('/').map_or("", |(folder, _)| folder);
+        checked.partition = Partition::from_folder(folder);
+        if checked.partition.is_none() {
+            find(Rule::FolderName, format!("`{folder}` is not written as year=YYYY/month=MM/day=DD/hour=HH"));
+        }
+        let hash = name.split_once('-').filter(|(hash, part)| {
+            let is_hexadecimal = |byte: u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
+            let is_part = !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
+            hash.len() == 32 && hash.bytes().all(is_hexadecimal) && is_part
+        });
+        if hash.is_none() {
+            find(Rule::FileName, "the name is not <32 hexadecimal digits>-<part>.parquet".to_owned());
+        }
+        checked.facts = file::check(self.storage, meta, self.expected, &mut checked.findings)?;
+        let source = checked.facts.as_ref().and_then(|facts| facts.source.as_deref());
+        if let (Some((hash, _)), Some(source)) = (hash, source)
+            && crate::digest::source_hash(source) != hash
+        {
+            let message = format!("the name is not that of its source, {source}");
+            checked.findings.push(Finding::new(Rule::FileName, &meta.key, message));
+        }
+        if let Some(claim) = self.claims.of(&meta.key) {
+            claim.compare(self.storage, meta, checked.facts.as_ref(), self.depth, &mut checked.findings)?;
+        }
+        Ok(checked)
+    }
+}
+
+/// What became of one file.
+#[derive(Default)]
+struct Checked {
+    findings: Vec<Finding>,
+    partition: Option<Partition>,
+    /// Whether query engines read it as data.
+    is_data: bool,
+    /// `None` if it cannot be read.
+    facts: Option<Facts>,
+}

@@ -1,0 +1,284 @@
+//! One Parquet file against the schema of its table, by its footer.
+
+use std::collections::{HashMap, HashSet};
+use std::fmt;
+
+use iotlake_flatten::naming::{OVERFLOW, PARTITION_KEYS, RECORD, SOURCE};
+use iotlake_flatten::{Kind, TableColumn, metadata};
+use parquet::basic::{Compression, LogicalType, TimeUnit, Type};
+use parquet::file::metadata::{FileMetaData, ParquetMetaData, ParquetMetaDataReader};
+use parquet::schema::types::ColumnDescriptor;
+
+use super::rule::illegal;
+use super::{Finding, Rule};
+use crate::catalog::Table;
+use crate::storage::{ObjectMeta, Storage, StorageError};
+
+/// Read at once from the end of a file: most footers are shorter.
+const TAIL: u64 = 64 << 10;
+
+/// The bytes behind the footer: its length and the magic number.
+const TRAILER: u64 = 8;
+
+/// Physical and logical type of a column.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Shape {
+    Double,
+    Long,
+    Boolean,
+    Text,
+    Timestamp,
+    Bytes,
+}
+
+impl Shape {
+    fn of(kind: Kind) -> Shape {
+        match kind {
+            Kind::Double => Shape::Double,
+            Kind::Long => Shape::Long,
+            Kind::Boolean => Shape::Boolean,
+            Kind::String | Kind::Json => Shape::Text,
+            Kind::Timestamp => Shape::Timestamp,
+        }
+    }
+
+    fn is_that_of(self, column: &ColumnDescriptor) -> bool {
+        let logical = column.logical_type_ref();
+        // Repeated or nested, it is a list or a struct whatever its leaf is.
+        let is_flat = column.max_rep_level() == 0 && column.path().parts().len() == 1;
+        let (physical, fits) = match self {
+            Shape::Double => (Type::DOUBLE, logical.is_none()),
+            Shape::Long => (Type::INT64, logical.is_none_or(|ty| *ty == LogicalType::integer(64, true))),
+            Shape::Boolean => (Type::BOOLEAN, logical.is_none()),
+            Shape::Text => (Type::BYTE_ARRAY, logical == Some(&LogicalType::String)),
+            Shape::Timestamp => {
+                (Type::INT64, logical == Some(&LogicalType::timestamp(true, TimeUnit::MICROS)))
+            }
+            Shape::Bytes => (Type::BYTE_ARRAY, logical.is_none()),
+        };
+        is_flat && fits && column.physical_type() == physical
+    }
+}
+
+impl fmt::Display for Shape {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Shape::Double => "DOUBLE",
+            Shape::Long => "INT64",
+            Shape::Boolean => "BOOLEAN",
+            Shape::Text => "BYTE_ARRAY (String)",
+            Shape::Timestamp => "INT64 (Timestamp, microseconds, UTC)",
+            Shape::Bytes => "BYTE_ARRAY",
+        })
+    }
+}
+
+/// What the files of a table may hold.
+pub(super) struct Expected {
+    /// By name: place and shape.
+    columns: HashMap<String, (usize, Shape)>,
+    /// The table's own columns; `None` for rejects.
+    own: Option<Vec<TableColumn>>,
+}
+
+/// The columns that every data file may have, in front of the table's own.
+const EVERY: [(&str, Shape); 3] = [(SOURCE, Shape::Text), (RECORD, Shape::Long), (OVERFLOW, Shape::Text)];
+
+impl Expected {
+    pub(super) fn data(table: &Table) -> Expected {
+        let own = table.schema.columns().to_vec();
+        let shapes = own.iter().map(|column| (column.name.as_str(), Shape::of(column.identity.kind)));
+        Expected { columns: Expected::places(EVERY.into_iter().chain(shapes)), own: Some(own) }
+    }
+
+    pub(super) fn rejects() -> Expected {
+        let columns = [
+            (SOURCE, Shape::Text),
+            (RECORD, Shape::Long),
+            ("offset", Shape::Long),
+            ("length", Shape::Long),
+            ("line", Shape::Long),
+            ("reason", Shape::Text),
+            ("sha256", Shape::Text),
+            ("bytes", Shape::Bytes),
+        ];
+        Expected { columns: Expected::places(columns.into_iter()), own: None }
+    }
+
+    fn places<'a>(columns: impl Iterator<Item = (&'a str, Shape)>) -> HashMap<String, (usize, Shape)> {
+        columns.enumerate().map(|(place, (name, shape))| (name.to_owned(), (place, shape))).collect()
+    }
+
+    pub(super) fn is_rejects(&self) -> bool {
+        self.own.is_none()
+    }
+}
+
+/// What a file says about itself.
+#[derive(Debug)]
+pub(super) struct Facts {
+    pub(super) rows: u64,
+    pub(super) source: Option<String>,
+    pub(super) layout: Option<String>,
+}
+
+/// Checks the footer of a file; what it says, `None` if it cannot be read.
+pub(super) fn check(
+    storage: &dyn Storage,
+    meta: &ObjectMeta,
+    expected: &Expected,
+    findings: &mut Vec<Finding>,
+) -> Result<Option<Facts>, StorageError> {
+    let mut find = |rule, message: String| findings.push(Finding::new(rule, &meta.key, message));
+    let footer = match read_footer(storage, meta) {
+        Ok(Ok(footer)) => footer,
+        Ok(Err(reason)) => {
+            find(Rule::Unreadable, reason);
+            return Ok(None);
+        }
+        Err(error @ (StorageError::ShortBody { .. } | StorageError::NotFound { .. })) => {
+            find(Rule::Unreadable, error.to_string());
+            return Ok(None);
+        }
+        Err(error) => return Err(error),
+    };
+    let file = footer.file_metadata();
+    let groups = footer.num_row_groups();
+    if groups != 1 {
+        find(Rule::RowGroups, format!("has {groups} row groups instead of one"));
+    }
+    for column in footer.row_groups().iter().flat_map(|group| group.columns()) {
+        if !matches!(
+            column.compression(),
+            Compression::SNAPPY | Compression::ZSTD(_) | Compression::UNCOMPRESSED
+        ) {
+            let (name, codec) = (column.column_path().string(), column.compression());
+            find(
+                Rule::Codec,
+                format!("column `{name}` is compressed with {codec}; snappy and zstd are allowed"),
+            );
+            break;
+        }
+    }
+    check_columns(file, expected, &mut find);
+    check_metadata(file, expected, &mut find);
+    let said = |key| said(file, key).map(str::to_owned);
+    Ok(Some(Facts {
+        rows: u64::try_from(file.num_rows()).unwrap_or_default(),
+        source: said(metadata::SOURCE),
+        layout: said(metadata::LAYOUT),
+    }))
+}
+
+/// The footer, or why it is none.
+fn read_footer(
+    storage: &dyn Storage,
+    meta: &ObjectMeta,
+) -> Result<Result<ParquetMetaData, String>, StorageError> {
+    if meta.size < TRAILER + 4 {
+        return Ok(Err(format!("is no Parquet file: it has {} bytes", meta.size)));
+    }
+    let mut tail = storage.get_range(&meta.key, meta.size.saturating_sub(TAIL)..meta.size)?;
+    let Some((_, trailer)) = tail.split_last_chunk::<8>() else {
+        return Ok(Err("is no Parquet file".to_owned()));
+    };
+    if &trailer[4..] != b"PAR1" {
+        return Ok(Err("is no Parquet file, or is cut off: it does not end with PAR1".to_owned()));
+    }
+    let length = u64::from(u32::from_le_bytes([trailer[0], trailer[1], trailer[2], trailer[3]]));
+    if length + TRAILER > meta.size {
+        return Ok(Err(format!("has a footer of {length} bytes in a file of {}", meta.size)));
+    }
+    if length + TRAILER > TAIL {
+        tail = storage.get_range(&meta.key, meta.size - TRAILER - length..meta.size)?;
+    }
+    let end = tail.len() - TRAILER as usize;
+    let footer = ParquetMetaDataReader::decode_metadata(&tail[end - length as usize..end]);
+    Ok(footer.map_err(|error| format!("has a footer that cannot be read: {error}")))
+}
+
+fn check_columns(file: &FileMetaData, expected: &Expected, find: &mut impl FnMut(Rule, String)) {
+    let mut seen = HashSet::new();
+    let mut last = None;
+    for column in file.schema_descr().columns() {
+        // Of a nested column the first part: that is what a table would know it as.
+        let name = column.path().parts()[0].as_str();
+        if !seen.insert(name.to_lowercase()) {
+            find(Rule::ColumnTwice, format!("column `{name}` stands there twice, ignoring case"));
+            continue;
+        }
+        if PARTITION_KEYS.contains(&name) {
+            find(Rule::PartitionKey, format!("column `{name}` has the name of a partition key"));
+            continue;
+        }
+        if let Some(reason) = illegal(name) {
+            find(Rule::ColumnName, format!("column `{name}` {reason}"));
+            continue;
+        }
+        let Some((place, shape)) = expected.columns.get(name) else {
+            find(Rule::UnknownColumn, format!("column `{name}` is not in the table"));
+            continue;
+        };
+        if !shape.is_that_of(column) {
+            let logical = column.logical_type_ref().map(|ty| format!(" ({ty:?})")).unwrap_or_default();
+            let found = format!("{}{logical}", column.physical_type());
+            find(Rule::ColumnType, format!("column `{name}` is {found} and in the table {shape}"));
+        }
+        if last.is_some_and(|last| *place < last) {
+            find(Rule::ColumnOrder, format!("column `{name}` stands behind one that the table has later"));
+        }
+        last = Some(*place);
+    }
+    for name in [SOURCE, RECORD] {
+        if !seen.contains(name) {
+            find(Rule::Lineage, format!("column `{name}` is missing"));
+        }
+    }
+}
+
+/// Checks that the file means by its columns what the table means by them.
+fn check_metadata(file: &FileMetaData, expected: &Expected, find: &mut impl FnMut(Rule, String)) {
+    for key in [metadata::SOURCE, metadata::PART, metadata::SPAN, metadata::LAYOUT, metadata::OPTIONS] {
+        if said(file, key).is_none() {
+            find(Rule::OutputMetadata, format!("the metadata does not say `{key}`"));
+        }
+    }
+    let mut wrong = |message: String| find(Rule::ColumnMetadata, message);
+    let Some(text) = said(file, metadata::COLUMNS) else {
+        return wrong(format!("the metadata does not say `{}`", metadata::COLUMNS));
+    };
+    let described: Vec<TableColumn> = match serde_json::from_str(text) {
+        Ok(described) => described,
+        Err(error) => {
+            return wrong(format!("`{}` of the metadata cannot be read: {error}", metadata::COLUMNS));
+        }
+    };
+    let Some(own) = &expected.own else {
+        if !described.is_empty() {
+            wrong("a file of rejects describes columns of a table".to_owned());
+        }
+        return;
+    };
+    let is_own = |name: &&str| !EVERY.iter().any(|(every, _)| every == name);
+    let columns = file.schema_descr().columns();
+    let found: Vec<_> =
+        columns.iter().map(|column| column.path().parts()[0].as_str()).filter(is_own).collect();
+    let named: Vec<_> = described.iter().map(|column| column.name.as_str()).collect();
+    if found != named {
+        return wrong("the metadata describes other columns than the file has".to_owned());
+    }
+    let table: HashMap<_, _> = own.iter().map(|column| (column.name.as_str(), &column.identity)).collect();
+    for column in &described {
+        // That the table lacks the column is a finding of its own.
+        if let Some(identity) =
+            table.get(column.name.as_str()).filter(|identity| ***identity != column.identity)
+        {
+            wrong(format!("column `{}` holds {}, and in the table {identity}", column.name, column.identity));
+        }
+    }
+}
+
+fn said<'a>(file: &'a FileMetaData, key: &str) -> Option<&'a str> {
+    let pairs = file.key_value_metadata()?;
+    pairs.iter().find(|pair| pair.key == key)?.value.as_deref()
+}

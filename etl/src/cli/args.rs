@@ -1,0 +1,237 @@
+//! What can be typed. What is meant by it, each command decides in its own file.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
+use clap_complete::Shell;
+
+use iotlake::partition::{Partition, PartitionBy};
+use iotlake::source::KeyPattern;
+use iotlake_flatten::Compression;
+
+/// Nested JSON from IoT devices into a lake of flat, hive-partitioned Parquet, and SQL over it.
+#[derive(Debug, Parser)]
+#[command(
+    name = "iotlake",
+    version,
+    max_term_width = 100,
+    after_help = "Exit codes: 0 done, 1 failed, 2 usage, 3 done with rejects, 255 a bug in iotlake"
+)]
+pub struct Arguments {
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Ingest a file, or every file below a folder, into a lake
+    #[command(long_about = "Ingest a file, or every file below a folder, into a lake.\n\n\
+        A source that is done leaves a receipt in the lake: interrupted and run again, the command does the rest; \
+        run twice, it does nothing. Records that cannot become rows go to the table of rejects, with reason and bytes.")]
+    Backfill(BackfillArgs),
+    /// Answer a question in SQL; without one, list the tables
+    Query(QueryArgs),
+    /// Show the columns and options of a table
+    Schema(SchemaArgs),
+    /// Make one Parquet file of one file of records
+    #[command(long_about = "Make one Parquet file of one file of records, without a lake.\n\n\
+        A file is read twice: first for its columns, then for its rows. Standard input (`-`) can be read only once, \
+        so its columns are those of the contract; every other field goes, as JSON, to the column `_overflow`.")]
+    Convert(ConvertArgs),
+    /// Check that a lake is what its catalog and receipts say
+    Audit(AuditArgs),
+    /// Print completions for a shell
+    Completions(CompletionsArgs),
+    /// Print the manual page, or write one page for each command to a folder
+    Man(ManArgs),
+}
+
+#[derive(Debug, Args)]
+pub struct BackfillArgs {
+    /// File or folder to ingest
+    #[arg(value_name = "SRC", value_hint = ValueHint::AnyPath)]
+    pub source: PathBuf,
+    /// Folder of the lake; made if missing
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub lake: PathBuf,
+    /// Table to ingest into
+    #[arg(long, default_value = "events")]
+    pub table: String,
+    /// Columns to declare up front: `default`, `rigado`, or a TOML file [default: those of the table, else `default`]
+    #[arg(long, value_name = "default|rigado|FILE")]
+    pub contract: Option<String>,
+    /// What files a row under its hour: `arrival` (the hour in the key) or `event:PATH` (a time in the record)
+    /// [default: as the table, else `arrival`]
+    #[arg(long, value_name = "arrival|event:PATH")]
+    pub partition_by: Option<PartitionBy>,
+    /// How keys tell their hour, such as `dt={yyyy}-{MM}-{dd}/hh={HH}/` [default: Firehose's and Hive's ways]
+    #[arg(long, value_name = "PATTERN", default_value_t = KeyPattern::default(), hide_default_value = true)]
+    pub key_pattern: KeyPattern,
+    /// Leave out sources of hours before this, such as 2026-03-01 or 2026-03-01T05 (UTC)
+    #[arg(long, value_name = "HOUR")]
+    pub since: Option<Partition>,
+    /// Leave out sources of this hour and later
+    #[arg(long, value_name = "HOUR")]
+    pub until: Option<Partition>,
+    /// Sources read side by side; times --threads never more than the cores [default: as many as there are cores]
+    #[arg(long, value_name = "N")]
+    pub jobs: Option<usize>,
+    /// Threads for each source [default: the cores that --jobs leaves]
+    #[arg(long, value_name = "N")]
+    pub threads: Option<usize>,
+    /// How Parquet pages are compressed
+    #[arg(long, value_enum, default_value_t = CompressionWord::Snappy)]
+    pub compression: CompressionWord,
+    /// Where a local copy came from: the URI of SRC, such as s3://bucket/prefix
+    #[arg(long = "as", value_name = "URI")]
+    pub known_as: Option<String>,
+    /// Ingest sources anew that were changed since they were ingested; their old rows are removed
+    #[arg(long)]
+    pub replace: bool,
+    /// Refuse sources that decode to more than this, such as "64 GiB" [default: 1 TiB]
+    #[arg(long, value_name = "SIZE", value_parser = parse_size)]
+    pub max_decoded_bytes: Option<u64>,
+    /// Write the report of the run to this file, as JSON
+    #[arg(long, value_name = "FILE.json", value_hint = ValueHint::FilePath)]
+    pub report: Option<PathBuf>,
+    /// Print the report as JSON instead of a summary
+    #[arg(long)]
+    pub json: bool,
+    /// Print nothing but warnings and errors
+    #[arg(long, short, conflicts_with = "json")]
+    pub quiet: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct QueryArgs {
+    /// The question; names with dots go in double quotes
+    pub sql: Option<String>,
+    /// Folder of the lake
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub lake: PathBuf,
+    /// How to write the answer [default: table; parquet where --output ends so]
+    #[arg(long, value_enum)]
+    pub format: Option<FormatWord>,
+    /// File to write the answer to instead of standard output
+    #[arg(long, short, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub output: Option<PathBuf>,
+    /// Most rows to print of a table
+    #[arg(long, value_name = "N")]
+    pub max_rows: Option<usize>,
+}
+
+#[derive(Debug, Args)]
+pub struct SchemaArgs {
+    /// Table to show; may be left out where a lake has only one
+    pub table: Option<String>,
+    /// Folder of the lake
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub lake: PathBuf,
+    /// Print a contract (TOML) that declares every column, to start from
+    #[arg(long)]
+    pub as_contract: bool,
+    /// Print JSON
+    #[arg(long, conflicts_with = "as_contract")]
+    pub json: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct ConvertArgs {
+    /// File of records: plain, gzip or zstd; `-` for standard input
+    #[arg(value_name = "IN", value_hint = ValueHint::FilePath)]
+    pub input: PathBuf,
+    /// Parquet file to write; `-` for standard output
+    #[arg(value_name = "OUT", value_hint = ValueHint::FilePath)]
+    pub output: PathBuf,
+    /// Columns to declare up front: `default`, `rigado`, or a TOML file
+    #[arg(long, value_name = "default|rigado|FILE", default_value = "default")]
+    pub contract: String,
+    /// How Parquet pages are compressed
+    #[arg(long, value_enum, default_value_t = CompressionWord::Snappy)]
+    pub compression: CompressionWord,
+    /// Threads; never more than the cores
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub threads: usize,
+    /// File for the records that are rejected [default: OUT with `.rejects.parquet`]
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub rejects: Option<PathBuf>,
+    /// What `_source` says [default: the absolute path of IN]
+    #[arg(long = "as", value_name = "URI")]
+    pub known_as: Option<String>,
+    /// Overwrite OUT and the file of rejects
+    #[arg(long)]
+    pub force: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct AuditArgs {
+    /// Folder of the lake
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub lake: PathBuf,
+    /// Also read every file whole and compare it with the digest in its receipt
+    #[arg(long)]
+    pub bytes: bool,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct CompletionsArgs {
+    /// The shell
+    #[arg(value_enum)]
+    pub shell: Shell,
+}
+
+#[derive(Debug, Args)]
+pub struct ManArgs {
+    /// Folder to write `iotlake.1`, `iotlake-backfill.1` and so on to
+    #[arg(value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub folder: Option<PathBuf>,
+}
+
+/// How pages are compressed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum CompressionWord {
+    /// Read by everything
+    Snappy,
+    /// Smaller; not read by Redshift Spectrum
+    Zstd,
+}
+
+impl From<CompressionWord> for Compression {
+    fn from(word: CompressionWord) -> Compression {
+        match word {
+            CompressionWord::Snappy => Compression::Snappy,
+            CompressionWord::Zstd => Compression::Zstd,
+        }
+    }
+}
+
+/// How an answer is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum FormatWord {
+    /// For people
+    Table,
+    /// With a header
+    Csv,
+    /// One object a line
+    Json,
+    /// A file; needs --output or a pipe
+    Parquet,
+}
+
+fn parse_size(text: &str) -> Result<u64, String> {
+    let size = iotlake::contract::bytes_of(text);
+    size.ok_or_else(|| "a whole number and one of B, KiB, MiB, GiB is due, such as \"64 GiB\"".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        super::Arguments::command().debug_assert();
+    }
+}

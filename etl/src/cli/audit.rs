@@ -1,0 +1,92 @@
+//! `iotlake audit`: whether a lake keeps the rules that its readers stand on.
+
+use std::fmt::Write;
+
+use iotlake::audit::{self, Audit, Depth, Severity};
+use serde_json::json;
+
+use super::args::AuditArgs;
+use super::exit::{Exit, Outcome, print};
+use super::open_lake;
+use super::units::{count, plural};
+
+/// How many orphans are named in text; the JSON has all.
+const NAMED_ORPHANS: usize = 10;
+
+/// Runs the command. Findings are no error of the command, but its exit code tells of them.
+pub fn run(arguments: AuditArgs) -> Outcome {
+    let lake = open_lake(&arguments.lake)?;
+    let depth = if arguments.bytes { Depth::Bytes } else { Depth::Footers };
+    let audit = audit::audit(&*lake.storage, &*lake.catalog, depth)?;
+    print(&if arguments.json { to_json(&audit) } else { to_text(&audit) })?;
+    Ok(if audit.is_clean() { Exit::Done } else { Exit::Failed })
+}
+
+fn to_text(audit: &Audit) -> String {
+    let mut text = String::new();
+    write(&mut text, audit).expect("writing to a String cannot fail");
+    text
+}
+
+fn write(text: &mut String, audit: &Audit) -> std::fmt::Result {
+    for finding in &audit.findings {
+        let severity = match finding.rule.severity() {
+            Severity::Warning => "warning",
+            _ => "error",
+        };
+        writeln!(text, "{severity}: {finding}\n  hint: {}", finding.hint())?;
+    }
+    for orphan in audit.orphans.iter().take(NAMED_ORPHANS) {
+        writeln!(text, "orphan: {orphan}")?;
+    }
+    if audit.orphans.len() > NAMED_ORPHANS {
+        writeln!(text, "orphan: and {} more (--json lists all)", audit.orphans.len() - NAMED_ORPHANS)?;
+    }
+    writeln!(
+        text,
+        "{}, {}, {}: {} rows, {} rejected",
+        plural(audit.tables as u64, "table"),
+        plural(audit.receipts as u64, "receipt"),
+        plural(audit.files as u64, "file"),
+        count(audit.rows),
+        count(audit.rejected)
+    )?;
+    if !audit.orphans.is_empty() || !audit.leftovers.is_empty() {
+        writeln!(
+            text,
+            "{} without a receipt, {} temporary: harmless; the next run over their sources completes them",
+            plural(audit.orphans.len() as u64, "file"),
+            audit.leftovers.len()
+        )?;
+    }
+    match audit.findings.len() {
+        0 => writeln!(text, "no findings"),
+        findings => writeln!(text, "{}", plural(findings as u64, "finding")),
+    }
+}
+
+fn to_json(audit: &Audit) -> String {
+    let findings = audit.findings.iter().map(|finding| {
+        json!({
+            "rule": finding.rule.code(),
+            "severity": format!("{:?}", finding.rule.severity()).to_lowercase(),
+            "place": finding.place,
+            "message": finding.message,
+            "hint": finding.hint(),
+        })
+    });
+    let report = json!({
+        "clean": audit.is_clean(),
+        "findings": findings.collect::<Vec<_>>(),
+        "tables": audit.tables,
+        "receipts": audit.receipts,
+        "files": audit.files,
+        "rows": audit.rows,
+        "rejected": audit.rejected,
+        "orphans": audit.orphans,
+        "leftovers": audit.leftovers,
+    });
+    let mut text = serde_json::to_string_pretty(&report).expect("an audit is JSON");
+    text.push('\n');
+    text
+}

@@ -1,0 +1,195 @@
+//! `iotlake convert`: one file of records to one Parquet file.
+
+use std::fs::{self, File};
+use std::io::{self, BufWriter, Read, Write};
+use std::path::{Path, PathBuf};
+
+use iotlake::convert::{self, Columns, Converted};
+use iotlake_flatten::{Compression, Limits, Schema};
+
+use super::args::ConvertArgs;
+use super::exit::{Exit, Failure, Outcome, warn};
+use super::{backfill, local, read_contract, report, units};
+
+/// What is meant.
+struct Settings {
+    input: Input,
+    output: Place,
+    rejects: PathBuf,
+    schema: Schema,
+    compression: Compression,
+    threads: usize,
+    known_as: Option<String>,
+}
+
+enum Input {
+    Stdin,
+    File(PathBuf),
+}
+
+enum Place {
+    Stdout,
+    File(PathBuf),
+}
+
+/// Runs the command.
+pub fn run(arguments: ConvertArgs) -> Outcome {
+    let settings = Settings::of(arguments)?;
+    backfill::use_threads(settings.threads);
+    let identity = settings.identity()?;
+    let convert = convert::Settings {
+        source: &identity,
+        compression: settings.compression,
+        threads: settings.threads,
+        output_limit: u64::MAX,
+        limits: Limits::default(),
+    };
+    let columns = match &settings.input {
+        Input::Stdin => Columns::declared(settings.schema.clone()),
+        Input::File(path) => {
+            convert::discover(open(path)?, settings.schema.clone(), &convert).map_err(failure)?
+        }
+    };
+    let source: Box<dyn Read> = match &settings.input {
+        Input::Stdin => Box::new(io::stdin().lock()),
+        Input::File(path) => Box::new(open(path)?),
+    };
+    let rejects = Temporary::new(&settings.rejects);
+    let open_rejects = || File::create(&rejects.path).map(BufWriter::new);
+    let converted = match &settings.output {
+        Place::Stdout => convert::convert(source, &columns, &convert, io::stdout(), open_rejects),
+        Place::File(path) => {
+            let out = Temporary::new(path);
+            let file = File::create(&out.path)
+                .map_err(|error| Failure::new(format!("{}: cannot be written: {error}", path.display())))?;
+            let converted = convert::convert(source, &columns, &convert, BufWriter::new(file), open_rejects);
+            let converted = converted.map_err(failure)?;
+            out.keep()?;
+            Ok(converted)
+        }
+    };
+    let converted = converted.map_err(failure)?;
+    let has_rejects = converted.counts.rejected > 0;
+    if has_rejects {
+        rejects.keep()?;
+    }
+    settings.tell(&identity, &converted);
+    Ok(if has_rejects { Exit::Rejects } else { Exit::Done })
+}
+
+impl Settings {
+    fn of(arguments: ConvertArgs) -> Result<Settings, Failure> {
+        let ConvertArgs { input, output, contract, compression, threads, rejects, known_as, force } =
+            arguments;
+        local(&input, "IN")?;
+        local(&output, "OUT")?;
+        let is_dash = |path: &Path| path.as_os_str() == "-";
+        let rejects = match rejects {
+            Some(path) => path,
+            None if is_dash(&output) => {
+                return Err(Failure::usage("OUT is standard output, which cannot take the rejects too")
+                    .with_hint("say with --rejects FILE where records that are rejected shall go"));
+            }
+            None => output.with_extension("rejects.parquet"),
+        };
+        let (_, threads) = backfill::split_cores(Some(1), Some(threads), 1)?;
+        let outputs = [&output, &rejects];
+        if let Some(there) = outputs.into_iter().find(|path| !force && !is_dash(path) && path.exists()) {
+            return Err(Failure::usage(format!("{}: is there already", there.display()))
+                .with_hint("choose another name, or overwrite it with --force"));
+        }
+        if fs::canonicalize(&input).is_ok_and(|path| fs::canonicalize(&output).is_ok_and(|out| out == path)) {
+            return Err(Failure::usage(format!("{}: IN and OUT are one file", input.display())));
+        }
+        Ok(Settings {
+            input: if is_dash(&input) { Input::Stdin } else { Input::File(input) },
+            output: if is_dash(&output) { Place::Stdout } else { Place::File(output) },
+            rejects,
+            schema: Schema::new(read_contract(&contract)?.contract),
+            compression: compression.into(),
+            threads,
+            known_as,
+        })
+    }
+
+    /// What `_source` says.
+    fn identity(&self) -> Result<String, Failure> {
+        match (&self.known_as, &self.input) {
+            (Some(uri), _) => Ok(uri.clone()),
+            (None, Input::Stdin) => Ok("-".to_owned()),
+            (None, Input::File(path)) => {
+                let absolute = fs::canonicalize(path).map_err(|error| unreadable(path, &error))?;
+                Ok(absolute.to_string_lossy().into_owned())
+            }
+        }
+    }
+
+    /// The accounts, on standard error: standard output may be the file.
+    fn tell(&self, identity: &str, converted: &Converted) {
+        let Converted { counts, rejects_by_reason, damage } = converted;
+        if let Some(damage) = damage {
+            warn(&format!("{identity}: {damage}"), Some("the records before the damage were kept"));
+        }
+        let mut text = format!("{}\n", report::balance(counts));
+        if counts.rejected > 0 {
+            let reasons = report::reasons(rejects_by_reason);
+            text.push_str(&format!("rejected: {reasons}; they are in {}\n", self.rejects.display()));
+        }
+        if counts.ignored > 0 {
+            text.push_str(&format!(
+                "{} ignored, as the contract says\n",
+                units::plural(counts.ignored, "value")
+            ));
+        }
+        let _ = io::stderr().write_all(text.as_bytes());
+    }
+}
+
+fn open(path: &Path) -> Result<File, Failure> {
+    let file = File::open(path).map_err(|error| unreadable(path, &error))?;
+    let is_file = file.metadata().is_ok_and(|metadata| metadata.is_file());
+    if !is_file {
+        return Err(Failure::new(format!("{}: not a regular file", path.display()))
+            .with_hint("a folder is for `iotlake backfill`; a pipe can be read as `-`, standard input"));
+    }
+    Ok(file)
+}
+
+fn unreadable(path: &Path, error: &io::Error) -> Failure {
+    let failure = Failure::new(format!("{}: cannot be read: {error}", path.display()));
+    match error.kind() {
+        io::ErrorKind::NotFound => failure.with_hint("check the path; it is relative to the current folder"),
+        io::ErrorKind::PermissionDenied => failure.with_hint("run as a user who may read it"),
+        _ => failure,
+    }
+}
+
+fn failure(error: convert::ConvertError) -> Failure {
+    Failure::of(&error, error.hint())
+}
+
+/// A file that has its name only once it is whole, and goes away otherwise.
+struct Temporary {
+    path: PathBuf,
+    name: PathBuf,
+}
+
+impl Temporary {
+    fn new(name: &Path) -> Temporary {
+        let file = name.file_name().unwrap_or_default().to_string_lossy();
+        let path = name.with_file_name(format!(".{file}.{}.tmp", std::process::id()));
+        Temporary { path, name: name.to_owned() }
+    }
+
+    fn keep(&self) -> Result<(), Failure> {
+        fs::rename(&self.path, &self.name)
+            .map_err(|error| Failure::new(format!("{}: cannot be written: {error}", self.name.display())))
+    }
+}
+
+impl Drop for Temporary {
+    fn drop(&mut self) {
+        // After `keep`, or where nothing was written, there is nothing to remove.
+        let _ = fs::remove_file(&self.path);
+    }
+}

@@ -1,0 +1,142 @@
+//! What is shown while a backfill runs: a bar on a terminal, else a line now and then, all on standard error.
+
+use std::io::{self, IsTerminal, Write};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use iotlake::backfill::Observer;
+use iotlake::pipeline::{Outcome, PipelineError};
+use iotlake::plan::Plan;
+use iotlake::source::SourceObject;
+
+use super::units;
+
+/// Between two lines where there is no terminal: often enough to see that it is alive, seldom enough for a log.
+const QUIET: Duration = Duration::from_secs(10);
+
+const BAR: &str = "{bar:24} {percent:>3}%  {decimal_bytes}/{decimal_total_bytes}  {decimal_bytes_per_sec}  {msg}  {eta} left";
+
+/// Watches a backfill for somebody who waits.
+pub struct Progress {
+    shown: Shown,
+    sources: u64,
+    bytes: u64,
+    started: Instant,
+    read: AtomicU64,
+    state: Mutex<State>,
+}
+
+enum Shown {
+    Nothing,
+    Lines,
+    Bar(ProgressBar),
+}
+
+struct State {
+    sources: u64,
+    failed: u64,
+    rows: u64,
+    next_line: Instant,
+    new_columns: Vec<String>,
+}
+
+impl Progress {
+    /// Starts to show how far `plan` is done.
+    pub fn new(plan: &Plan, quiet: bool) -> Progress {
+        let shown = match quiet {
+            true => Shown::Nothing,
+            false if io::stderr().is_terminal() => {
+                let bar =
+                    ProgressBar::with_draw_target(Some(plan.bytes), ProgressDrawTarget::stderr_with_hz(8));
+                bar.set_style(ProgressStyle::with_template(BAR).expect("the template is one"));
+                Shown::Bar(bar)
+            }
+            false => Shown::Lines,
+        };
+        let started = Instant::now();
+        let state =
+            State { sources: 0, failed: 0, rows: 0, next_line: started + QUIET, new_columns: Vec::new() };
+        Progress {
+            shown,
+            sources: plan.sources.len() as u64,
+            bytes: plan.bytes,
+            started,
+            read: AtomicU64::new(0),
+            state: Mutex::new(state),
+        }
+    }
+
+    /// Takes the bar away; the names of the columns that were new, sorted.
+    pub fn finish(self) -> Vec<String> {
+        if let Shown::Bar(bar) = &self.shown {
+            bar.finish_and_clear();
+        }
+        let mut names = self.state.into_inner().unwrap_or_else(PoisonError::into_inner).new_columns;
+        names.sort_unstable();
+        names.dedup();
+        names
+    }
+
+    fn line(&self, state: &mut State) {
+        let now = Instant::now();
+        if now < state.next_line {
+            return;
+        }
+        state.next_line = now + QUIET;
+        let seconds = now.duration_since(self.started).as_secs_f64();
+        let read = self.read.load(Ordering::Relaxed);
+        let left = (self.bytes.saturating_sub(read)) as f64 / (read.max(1) as f64 / seconds);
+        let _ = writeln!(
+            io::stderr(),
+            "{} of {} sources, {} of {}, {} rows/s, {}/s, {:.0} s left",
+            units::count(state.sources),
+            units::count(self.sources),
+            units::bytes(read),
+            units::bytes(self.bytes),
+            units::count(units::rate(state.rows, seconds)),
+            units::bytes(units::rate(read, seconds)),
+            left
+        );
+    }
+}
+
+impl Observer for Progress {
+    fn read(&self, stored_bytes: u64) {
+        self.read.fetch_add(stored_bytes, Ordering::Relaxed);
+        match &self.shown {
+            Shown::Nothing => {}
+            Shown::Bar(bar) => bar.inc(stored_bytes),
+            // Another thread that is about to print may as well do it.
+            Shown::Lines => {
+                if let Ok(mut state) = self.state.try_lock() {
+                    self.line(&mut state);
+                }
+            }
+        }
+    }
+
+    fn source(&self, _source: &SourceObject, result: &Result<Outcome, PipelineError>) {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.sources += 1;
+        match result {
+            Ok(outcome) => {
+                state.rows += outcome.counts.rows;
+                state.new_columns.extend(outcome.new_columns.iter().map(|column| column.name.clone()));
+            }
+            Err(PipelineError::Stopped) => {}
+            Err(_) => state.failed += 1,
+        }
+        if let Shown::Bar(bar) = &self.shown {
+            let rows = units::rate(state.rows, self.started.elapsed().as_secs_f64());
+            let failed = if state.failed > 0 { format!(", {} failed", state.failed) } else { String::new() };
+            bar.set_message(format!(
+                "{}/{} sources{failed}, {} rows/s",
+                units::count(state.sources),
+                units::count(self.sources),
+                units::count(rows)
+            ));
+        }
+    }
+}

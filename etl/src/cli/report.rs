@@ -1,0 +1,156 @@
+//! What a backfill did: as text for people, as JSON for machines, from the same numbers.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+
+use iotlake::backfill::Summary;
+use iotlake::catalog::REJECTS_SUFFIX;
+use iotlake::pipeline::Counts;
+use iotlake::plan::Plan;
+use serde_json::json;
+
+use super::args::BackfillArgs;
+use super::exit::Failure;
+use super::units::{self, bytes, count, plural};
+
+/// How many new columns are named in text; the JSON has all.
+const NAMED_COLUMNS: usize = 12;
+
+/// A backfill that has ended.
+pub struct Report<'a> {
+    pub settings: &'a BackfillArgs,
+    pub plan: &'a Plan,
+    pub summary: &'a Summary,
+    pub new_columns: Vec<String>,
+    pub seconds: f64,
+}
+
+/// `960 records = 950 rows + 10 rejected`.
+pub fn balance(counts: &Counts) -> String {
+    format!("{} records = {} rows + {} rejected", counts.records, counts.rows, counts.rejected)
+}
+
+/// `syntax 7, duplicate_key 3`.
+pub fn reasons(rejects: &BTreeMap<&'static str, u64>) -> String {
+    let mut reasons: Vec<_> = rejects.iter().collect();
+    reasons.sort_by_key(|(reason, number)| (std::cmp::Reverse(**number), **reason));
+    let reasons: Vec<_> = reasons.iter().map(|(reason, number)| format!("{reason} {number}")).collect();
+    reasons.join(", ")
+}
+
+impl Report<'_> {
+    /// For people. What depends on time is on a line of its own.
+    pub fn to_text(&self) -> String {
+        let mut text = String::new();
+        self.write(&mut text).expect("writing to a String cannot fail");
+        text
+    }
+
+    fn write(&self, text: &mut String) -> std::fmt::Result {
+        let Report { settings, plan, summary, new_columns, seconds } = self;
+        let (table, lake) = (&settings.table, settings.lake.display());
+        let Summary { sources, done, already_done, failed, not_reached, counts, .. } = summary;
+        if already_done == sources && *sources > 0 {
+            let all = if *sources == 1 { "the source was" } else { "all sources were" };
+            writeln!(text, "nothing to do: {all} ingested before")?;
+        }
+        let left = if *not_reached > 0 { format!(", {not_reached} not reached") } else { String::new() };
+        writeln!(
+            text,
+            "{}   ({}: {done} done, {already_done} already done, {} failed{left})",
+            balance(counts),
+            plural(*sources, "source"),
+            failed.len()
+        )?;
+        if *done > 0 {
+            writeln!(
+                text,
+                "{} read, {} decoded, {} written in {}",
+                bytes(counts.bytes_stored),
+                bytes(counts.bytes_decoded),
+                bytes(counts.bytes_out),
+                plural(counts.files, "file")
+            )?;
+            writeln!(
+                text,
+                "{seconds:.2} s: {} rows/s, {}/s",
+                count(units::rate(counts.rows, *seconds)),
+                bytes(units::rate(counts.bytes_decoded, *seconds))
+            )?;
+        }
+        if counts.rejected > 0 {
+            writeln!(text, "rejected: {}", reasons(&summary.rejects_by_reason))?;
+            writeln!(
+                text,
+                "  see them: iotlake query --lake {lake} 'SELECT reason, line, _source FROM \"{table}{REJECTS_SUFFIX}\"'"
+            )?;
+        }
+        if counts.ignored > 0 {
+            writeln!(text, "{} ignored, as the contract says", plural(counts.ignored, "value"))?;
+        }
+        if !new_columns.is_empty() {
+            let shown = &new_columns[..new_columns.len().min(NAMED_COLUMNS)];
+            let more = match new_columns.len() - shown.len() {
+                0 => String::new(),
+                more => format!(", and {more} more (iotlake schema {table} --lake {lake})"),
+            };
+            writeln!(text, "new columns: {}{more}", shown.join(", "))?;
+        }
+        self.write_left_out(text, plan)?;
+        if *not_reached > 0 {
+            writeln!(text, "stopped: run the same command again for the rest")?;
+        }
+        Ok(())
+    }
+
+    fn write_left_out(&self, text: &mut String, plan: &Plan) -> std::fmt::Result {
+        let reasons = [
+            (plan.hidden, "whose name or folder begins with `_` or `.`"),
+            (plan.outside, "outside of --since and --until"),
+            (plan.links, "that are another one through a link"),
+        ];
+        for (number, reason) in reasons.into_iter().filter(|(number, _)| *number > 0) {
+            writeln!(text, "left out: {} {reason}", plural(number, "file"))?;
+        }
+        Ok(())
+    }
+
+    /// For machines; documented in README.md.
+    pub fn to_json(&self) -> String {
+        let Report { settings, plan, summary, new_columns, seconds } = self;
+        let counts = &summary.counts;
+        let failed = summary.failed.iter().map(|(identity, error)| {
+            let mut entry = Failure::of(error, error.hint()).as_json();
+            entry["source"] = json!(identity);
+            entry
+        });
+        let report = json!({
+            "table": settings.table,
+            "lake": settings.lake.display().to_string(),
+            "from": settings.source.display().to_string(),
+            "sources": {
+                "planned": summary.sources,
+                "done": summary.done,
+                "already_done": summary.already_done,
+                "failed": summary.failed.len(),
+                "not_reached": summary.not_reached,
+                "hidden": plan.hidden,
+                "outside": plan.outside,
+                "links": plan.links,
+            },
+            "counts": counts,
+            "rejects_by_reason": summary.rejects_by_reason,
+            "rejects_table": format!("{}{REJECTS_SUFFIX}", settings.table),
+            "new_columns": new_columns,
+            "failures": failed.collect::<Vec<_>>(),
+            "warnings": summary.warnings,
+            "interrupted": summary.interrupted,
+            "seconds": seconds,
+            "rows_per_second": units::rate(counts.rows, *seconds),
+            "decoded_bytes_per_second": units::rate(counts.bytes_decoded, *seconds),
+        });
+        let mut text = serde_json::to_string_pretty(&report).expect("a report is JSON");
+        text.push('\n');
+        text
+    }
+}

@@ -1,0 +1,238 @@
+//! One source into one Parquet file, without a lake.
+//!
+//! In comes a source, plain or compressed; out come a file with a row group for each part and, if there are any, a file
+//! of rejects. A Parquet file has one list of columns for all of its row groups, so the list has to be known before the
+//! first: a source that can be read twice is read once for its columns ([`discover`]) and once for its rows
+//! ([`convert`]); one that cannot has the columns of its contract, and every other field goes to `_overflow`.
+//!
+//! What must stay true: nothing is lost, `records = rows + rejected`; memory is that of one part, whatever the source.
+
+use std::collections::BTreeMap;
+use std::io::{self, Read, Write};
+use std::sync::Arc;
+
+use iotlake_flatten::{
+    Compression, EncodeError, Encoder, FileWriter, Flattener, Limits, Options, Part, Schema,
+};
+
+use crate::decode::{DecodeError, Decoder, Stored};
+use crate::pipeline::Counts;
+
+/// Bytes that are read at a time.
+const READ_BYTES: usize = 1 << 20;
+
+/// How a source is converted.
+#[derive(Debug, Clone, Copy)]
+pub struct Settings<'a> {
+    /// What `_source` says.
+    pub source: &'a str,
+    /// How the files are compressed.
+    pub compression: Compression,
+    /// Threads that parse; more than 1 work in rayon's current pool.
+    pub threads: usize,
+    /// Most bytes that the source may decode to.
+    pub output_limit: u64,
+    /// Bounds on records, parts and columns.
+    pub limits: Limits,
+}
+
+/// The columns of a file, fixed before its first row.
+#[derive(Debug, Clone)]
+pub struct Columns {
+    /// The schema with which records are read: what was declared.
+    declared: Schema,
+    /// Every column of the file.
+    pub schema: Schema,
+    /// Whether there is a column `_overflow`.
+    pub overflow: bool,
+    /// The digest of the source they were found in; `None` if they were declared.
+    digest: Option<String>,
+}
+
+/// What came of a source.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Converted {
+    /// Accounts.
+    pub counts: Counts,
+    /// Number of rejects by reason.
+    pub rejects_by_reason: BTreeMap<&'static str, u64>,
+    /// Damage in a compressed stream, of which what came before was kept.
+    pub damage: Option<String>,
+}
+
+/// Why a source was not converted.
+#[derive(Debug, thiserror::Error)]
+pub enum ConvertError {
+    /// The source cannot be read or decoded.
+    #[error("cannot read {identity}")]
+    Source {
+        /// The source.
+        identity: String,
+        /// Why.
+        source: DecodeError,
+    },
+    /// The source was not the same when it was read the second time.
+    #[error("{identity}: changed while it was being converted")]
+    Changed {
+        /// The source.
+        identity: String,
+    },
+    /// The file could not be encoded or written.
+    #[error("cannot write the file")]
+    Encode(#[from] EncodeError),
+    /// The file for rejects could not be made.
+    #[error("cannot write the file of rejects")]
+    Rejects(#[source] io::Error),
+    /// Records do not add up to rows and rejects.
+    #[error("accounts do not balance: {records} records, {rows} rows, {rejected} rejects")]
+    Unbalanced {
+        /// Records.
+        records: u64,
+        /// Rows.
+        rows: u64,
+        /// Rejects.
+        rejected: u64,
+    },
+}
+
+impl ConvertError {
+    /// What the user can do about it, if that is known.
+    pub fn hint(&self) -> Option<&'static str> {
+        match self {
+            ConvertError::Source { source, .. } => source.hint(),
+            ConvertError::Changed { .. } => {
+                Some("wait until its writer is done, then run the same command again")
+            }
+            ConvertError::Unbalanced { .. } => {
+                Some("this is a bug in iotlake; please report it with the source")
+            }
+            ConvertError::Encode(_) | ConvertError::Rejects(_) => None,
+        }
+    }
+}
+
+impl Columns {
+    /// Those of `declared`, and `_overflow` for all other fields: for a source that can be read only once.
+    pub fn declared(declared: Schema) -> Columns {
+        Columns { schema: declared.clone(), declared, overflow: true, digest: None }
+    }
+}
+
+/// Reads a source for its columns: those of `declared`, then every other one in the order of a table.
+///
+/// # Errors
+/// [`ConvertError::Source`]; damage of a compressed stream only ends it.
+pub fn discover(
+    source: impl Read,
+    declared: Schema,
+    settings: &Settings<'_>,
+) -> Result<Columns, ConvertError> {
+    let mut schema = declared.clone();
+    let mut overflow = false;
+    let mut sink = |mut part: Part| -> Result<(), ConvertError> {
+        let fit = part.fit(&schema, &settings.limits);
+        for identity in &fit.register {
+            schema.register(identity);
+        }
+        part.settle(&fit);
+        overflow |= part.overflow().is_some();
+        Ok(())
+    };
+    let (stored, _) = read(source, &declared, settings, &mut sink)?;
+    Ok(Columns { declared, schema, overflow, digest: Some(stored.digest) })
+}
+
+/// Writes the rows of a source to `out`, and its rejects, if there are any, to what `rejects` opens.
+///
+/// # Errors
+/// See [`ConvertError`]. What was written until then is not a file.
+pub fn convert<W: Write + Send, R: Write + Send>(
+    source: impl Read,
+    columns: &Columns,
+    settings: &Settings<'_>,
+    out: W,
+    mut rejects: impl FnMut() -> io::Result<R>,
+) -> Result<Converted, ConvertError> {
+    let encoder = Encoder {
+        source: settings.source,
+        options: "{}",
+        compression: settings.compression,
+        parallel: false,
+    };
+    let mut rows_file = FileWriter::new(encoder, out, &columns.schema, columns.overflow)?;
+    let mut rejects_file: Option<FileWriter<'_, R>> = None;
+    // Nothing registers any more: what has no column goes to the overflow of its object.
+    let closed = Limits { columns: 0, ..settings.limits };
+    let mut counts = Counts::default();
+    let mut rejects_by_reason = BTreeMap::new();
+    let mut sink = |mut part: Part| -> Result<(), ConvertError> {
+        let last_row = part.records.last().copied().unwrap_or(0);
+        let last_reject = part.rejects.last().map_or(0, |reject| reject.record);
+        counts.records = counts.records.max(last_row).max(last_reject);
+        counts.rows += u64::from(part.rows);
+        counts.rejected += part.rejects.len() as u64;
+        counts.ignored += part.ignored;
+        for reject in &part.rejects {
+            *rejects_by_reason.entry(reject.reason.code()).or_default() += 1;
+        }
+        let fit = part.fit(&columns.schema, &closed);
+        part.settle(&fit);
+        rows_file.push(&part)?;
+        if !part.rejects.is_empty() {
+            let file = match &mut rejects_file {
+                Some(file) => file,
+                None => {
+                    let out = rejects().map_err(ConvertError::Rejects)?;
+                    rejects_file.insert(FileWriter::rejects(encoder, out)?)
+                }
+            };
+            file.push(&part)?;
+        }
+        Ok(())
+    };
+    let (stored, damage) = read(source, &columns.declared, settings, &mut sink)?;
+    if columns.digest.as_ref().is_some_and(|digest| *digest != stored.digest) {
+        return Err(ConvertError::Changed { identity: settings.source.to_owned() });
+    }
+    let Counts { records, rows, rejected, .. } = counts;
+    if !counts.balances() {
+        return Err(ConvertError::Unbalanced { records, rows, rejected });
+    }
+    rows_file.finish()?.flush().map_err(|error| EncodeError::Parquet(error.into()))?;
+    if let Some(file) = rejects_file {
+        file.finish()?.flush().map_err(ConvertError::Rejects)?;
+    }
+    let (bytes_stored, bytes_decoded) = (stored.size, stored.decoded);
+    let new_columns = (columns.schema.columns().len() - columns.declared.columns().len()) as u64;
+    let counts = Counts { bytes_stored, bytes_decoded, new_columns, ..counts };
+    Ok(Converted { counts, rejects_by_reason, damage })
+}
+
+/// Hands every part of a source to `sink`. Comes back with what the source was, and what damage ended it, if any.
+fn read(
+    source: impl Read,
+    declared: &Schema,
+    settings: &Settings<'_>,
+    sink: &mut impl FnMut(Part) -> Result<(), ConvertError>,
+) -> Result<(Stored, Option<String>), ConvertError> {
+    let failed = |error| ConvertError::Source { identity: settings.source.to_owned(), source: error };
+    let mut decoder = Decoder::new(source, settings.output_limit);
+    let options = Options { threads: settings.threads, limits: settings.limits, ..Options::default() };
+    let mut flattener = Flattener::new(Arc::new(declared.clone()), options);
+    let mut buffer = vec![0; READ_BYTES];
+    let damage = loop {
+        match decoder.read(&mut buffer) {
+            Ok(0) => {
+                flattener.finish(sink)?;
+                break None;
+            }
+            Ok(count) => flattener.push(&buffer[..count], sink)?,
+            Err(error) if error.is_damage() => {
+                flattener.finish_broken(sink)?;
+                break Some(error.to_string());
+            }
+            Err(error) => return Err(failed(error)),
+        }
+    };
+    Ok((decoder.finish().map_err(failed)?, damage))
+}

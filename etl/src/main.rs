@@ -1,0 +1,31 @@
+//! The command line of iotlake: what was typed goes in, work of the library and one exit code come out.
+//!
+//! Reads like a table of contents: each command is a file under `cli/` with its arguments turned into validated
+//! settings at the door. Errors and hints are printed in one place, [`cli::exit`].
+
+mod cli;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use cli::args::{Arguments, Command};
+use cli::exit::{self, Outcome};
+
+fn main() -> ExitCode {
+    exit::report_panics_as_bugs();
+    let arguments = Arguments::parse();
+    exit::guard(|| run(arguments.command))
+}
+
+fn run(command: Command) -> Outcome {
+    match command {
+        Command::Backfill(arguments) => cli::backfill::run(arguments),
+        Command::Query(arguments) => cli::query::run(arguments),
+        Command::Schema(arguments) => cli::schema::run(arguments),
+        Command::Convert(arguments) => cli::convert::run(arguments),
+        Command::Audit(arguments) => cli::audit::run(arguments),
+        Command::Completions(arguments) => cli::complete::completions(arguments),
+        Command::Man(arguments) => cli::complete::man(arguments),
+    }
+}

@@ -1,0 +1,82 @@
+//! Sources that look as if they had been ingested already, under another identity.
+//!
+//! In come a plan and the receipts of its table; out comes a pair that has the same file name, the same length and the
+//! same digest, if there is one: most likely a local copy of what was ingested from elsewhere, whose rows would stand in
+//! the table twice. This is a guess for a warning, never a decision.
+
+use std::collections::{HashMap, HashSet};
+use std::io::Read;
+
+use crate::digest::Digest;
+use crate::error::Error;
+use crate::ledger::{Ledger, Receipt};
+use crate::plan::Plan;
+use crate::source::SourceObject;
+use crate::storage::{Storage, StorageError};
+
+/// How many pairs of equal name and length are read and compared, the shortest first.
+const COMPARED: usize = 3;
+
+/// A source of a plan and the receipt of the same bytes under another identity.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Twin {
+    /// The identity that the source has in the plan.
+    pub identity: String,
+    /// The identity under which its bytes were ingested.
+    pub ingested_as: String,
+    /// The URI of the plan's folder under which the two identities would be one, if there is such.
+    pub folder: Option<String>,
+    /// How many sources of the plan have a receipt of the same name and length under another identity.
+    pub count: u64,
+}
+
+/// Looks for sources of `plan`, which lie in `from`, that `table` seems to hold already under other identities.
+///
+/// # Errors
+/// If the ledger or a source cannot be read.
+pub fn find(ledger: &Ledger, table: &str, from: &dyn Storage, plan: &Plan) -> Result<Option<Twin>, Error> {
+    let mut by_look: HashMap<(&str, u64), &SourceObject> = HashMap::new();
+    for source in plan.sources.iter().filter(|source| source.size > 0) {
+        by_look.entry((name(&source.identity), source.size)).or_insert(source);
+    }
+    let planned: HashSet<&str> = plan.sources.iter().map(|source| source.identity.as_str()).collect();
+    let mut ingested = HashSet::new();
+    let mut pairs: Vec<(&SourceObject, String, String)> = Vec::new();
+    ledger.list(table, |receipt| {
+        let Receipt { source: identity, size, digest, .. } = receipt;
+        if planned.contains(identity.as_str()) {
+            ingested.insert(identity);
+        } else if let Some(source) = by_look.get(&(name(&identity), size)) {
+            pairs.push((source, identity, digest));
+        }
+        Ok::<_, Error>(())
+    })?;
+    pairs.retain(|(source, _, _)| !ingested.contains(&source.identity));
+    let count = pairs.len() as u64;
+    pairs.sort_by(|(a, ..), (b, ..)| (a.size, &a.identity).cmp(&(b.size, &b.identity)));
+    for (source, ingested_as, digest) in pairs.into_iter().take(COMPARED) {
+        if digest_of(from, source)? == digest {
+            let folder = ingested_as.strip_suffix(&source.key).and_then(|rest| rest.strip_suffix('/'));
+            let folder = folder.map(str::to_owned);
+            return Ok(Some(Twin { identity: source.identity.clone(), ingested_as, folder, count }));
+        }
+    }
+    Ok(None)
+}
+
+fn name(identity: &str) -> &str {
+    identity.rsplit('/').next().unwrap_or(identity)
+}
+
+fn digest_of(from: &dyn Storage, source: &SourceObject) -> Result<String, StorageError> {
+    let mut reader = from.get(&source.key)?.reader;
+    let mut digest = Digest::new();
+    let mut buffer = vec![0; 1 << 20];
+    loop {
+        match reader.read(&mut buffer) {
+            Ok(0) => return Ok(digest.finish()),
+            Ok(count) => digest.update(&buffer[..count]),
+            Err(error) => return Err(StorageError::from_io(&source.identity, error)),
+        }
+    }
+}

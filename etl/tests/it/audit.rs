@@ -1,0 +1,432 @@
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, Float64Array, Int64Array, StringArray};
+use arrow::datatypes::{DataType, Field, Schema as ArrowSchema};
+use arrow::record_batch::RecordBatch;
+use iotlake::audit::{Audit, Depth, Rule, Severity, audit};
+use iotlake::catalog::Catalog;
+use iotlake::digest::source_hash;
+use iotlake::ledger::{Ledger, Receipt};
+use iotlake::partition::Partition;
+use iotlake_flatten::{Contract, metadata};
+use parquet::arrow::ArrowWriter;
+use parquet::basic::Compression;
+use parquet::file::metadata::{KeyValue, ParquetMetaDataReader, ParquetMetaDataWriter};
+use parquet::file::properties::WriterProperties;
+
+use crate::lake::Lake;
+use crate::support;
+
+const A: &str = "s3://raw/2026/03/01/05/a";
+const B: &str = "s3://raw/2026/03/01/05/b";
+
+/// Two sources in one hour; the second has a reject.
+fn good() -> Lake {
+    let lake = Lake::new();
+    lake.create_table("t", Contract::default());
+    lake.ingest("t", A, br#"{"ts":1,"n":0.5,"x":{"y":"z"}}"#);
+    lake.ingest("t", B, b"{\"ts\":2,\"n\":1.5,\"on\":true}\n{\"n\":\"two\"}\nnonsense\n");
+    lake
+}
+
+fn check(lake: &Lake, depth: Depth) -> Audit {
+    audit(&*lake.storage, &lake.catalog, depth).unwrap()
+}
+
+fn rules(audit: &Audit) -> Vec<Rule> {
+    audit.findings.iter().map(|finding| finding.rule).collect()
+}
+
+#[test]
+fn a_good_lake_is_clean_and_counted() {
+    let lake = good();
+    for depth in [Depth::Footers, Depth::Bytes] {
+        let audit = check(&lake, depth);
+        let expected = Audit { tables: 1, receipts: 2, files: 3, rows: 3, rejected: 1, ..Audit::default() };
+        assert_eq!(audit, expected);
+        assert!(audit.is_clean());
+    }
+    let empty = Lake::new();
+    empty.create_table("t", Contract::default());
+    assert_eq!(check(&empty, Depth::Footers), Audit { tables: 1, ..Audit::default() });
+    assert_eq!(check(&Lake::new(), Depth::Footers), Audit::default());
+}
+
+#[test]
+fn what_a_backfill_of_dirty_sources_writes_is_clean() {
+    let lake = support::memory_lake();
+    let summary = support::run(&lake, &support::dirty_source(), &support::small_parts());
+    let audit = audit(&*lake.storage, &*lake.catalog, Depth::Bytes).unwrap();
+    assert_eq!((rules(&audit), audit.orphans.len()), (vec![], 0), "{:?}", audit.findings);
+    assert_eq!((audit.rows, audit.rejected), (summary.counts.rows, summary.counts.rejected));
+    assert!(audit.rejected > 0 && audit.files > audit.receipts);
+}
+
+#[test]
+fn every_rule_says_its_name_and_what_to_do() {
+    let codes: std::collections::HashSet<_> = Rule::ALL.iter().map(|rule| rule.code()).collect();
+    assert_eq!(codes.len(), Rule::ALL.len());
+    assert!(Rule::ALL.iter().all(|rule| !rule.hint().is_empty()));
+}
+
+/// A data file of source A that no receipt names, with these columns behind `_source` and `_record`.
+struct Extra {
+    columns: Vec<(&'static str, ArrayRef)>,
+    lineage: Vec<(&'static str, ArrayRef)>,
+    described: Option<&'static str>,
+    rows_of_a_group: Option<usize>,
+}
+
+impl Extra {
+    fn new(columns: Vec<(&'static str, ArrayRef)>) -> Extra {
+        let lineage: Vec<(&str, ArrayRef)> = vec![
+            ("_source", Arc::new(StringArray::from(vec![A, A]))),
+            ("_record", Arc::new(Int64Array::from(vec![1, 2]))),
+        ];
+        Extra { columns, lineage, described: None, rows_of_a_group: None }
+    }
+
+    fn write(self, lake: &Lake) {
+        let described: Vec<_> = self
+            .columns
+            .iter()
+            .map(|(name, column)| {
+                let kind = if *column.data_type() == DataType::Int64 { "long" } else { "double" };
+                // The kind of `n` is that of the table, whatever the file has.
+                let kind = if *name == "n" { "double" } else { kind };
+                format!(r#"{{"name":"{name}","path":["{name}"],"kind":"{kind}"}}"#)
+            })
+            .collect();
+        let described = self.described.map_or_else(|| format!("[{}]", described.join(",")), str::to_owned);
+        let said = [
+            (metadata::SOURCE, A),
+            (metadata::PART, "7"),
+            (metadata::SPAN, "0-1"),
+            (metadata::LAYOUT, "1"),
+            (metadata::OPTIONS, "{}"),
+            (metadata::COLUMNS, &described),
+        ];
+        let said = said.map(|(key, value)| KeyValue::new(key.to_owned(), value.to_owned())).to_vec();
+        let properties = WriterProperties::builder()
+            .set_key_value_metadata(Some(said))
+            .set_max_row_group_row_count(Some(self.rows_of_a_group.unwrap_or(100)))
+            .build();
+        let columns: Vec<_> = self.lineage.into_iter().chain(self.columns).collect();
+        let fields = columns.iter().map(|(name, column)| Field::new(*name, column.data_type().clone(), true));
+        let schema = Arc::new(ArrowSchema::new(fields.collect::<Vec<_>>()));
+        let arrays = columns.into_iter().map(|(_, column)| column).collect();
+        let batch = RecordBatch::try_new(schema.clone(), arrays).unwrap();
+        let mut bytes = Vec::new();
+        let options = parquet::arrow::arrow_writer::ArrowWriterOptions::new()
+            .with_properties(properties)
+            .with_skip_arrow_metadata(true);
+        let mut writer = ArrowWriter::try_new_with_options(&mut bytes, schema, options).unwrap();
+        writer.write(&batch).unwrap();
+        writer.close().unwrap();
+        lake.storage.put(&extra_key(), &bytes).unwrap();
+    }
+}
+
+fn extra_key() -> String {
+    format!("t/year=2026/month=03/day=01/hour=05/{}-7.parquet", source_hash(A))
+}
+
+fn doubles() -> ArrayRef {
+    Arc::new(Float64Array::from(vec![1.0, 2.0]))
+}
+
+fn longs() -> ArrayRef {
+    Arc::new(Int64Array::from(vec![1, 2]))
+}
+
+#[test]
+fn each_way_a_file_can_be_wrong_is_found() {
+    let with = |columns| Extra::new(columns);
+    let swapped = r#"[{"name":"n","path":["n"],"kind":"double"},{"name":"ts","path":["ts"],"kind":"long"}]"#;
+    let other = r#"[{"name":"n","path":["m","n"],"kind":"double"}]"#;
+    let mut without_record = with(vec![("n", doubles())]);
+    without_record.lineage.pop();
+    let cases = [
+        (with(vec![("ts", longs()), ("n", doubles())]), vec![]),
+        (with(vec![("n", longs())]), vec![Rule::ColumnType]),
+        (with(vec![("zzz", doubles())]), vec![Rule::UnknownColumn]),
+        (with(vec![("ts", longs()), ("TS", longs())]), vec![Rule::ColumnTwice]),
+        (with(vec![("year", longs())]), vec![Rule::PartitionKey]),
+        (with(vec![("Upper", longs())]), vec![Rule::ColumnName]),
+        (
+            Extra { described: Some(swapped), ..with(vec![("n", doubles()), ("ts", longs())]) },
+            vec![Rule::ColumnOrder],
+        ),
+        (Extra { described: Some(other), ..with(vec![("n", doubles())]) }, vec![Rule::ColumnMetadata]),
+        (Extra { described: Some("[]"), ..with(vec![("n", doubles())]) }, vec![Rule::ColumnMetadata]),
+        (Extra { described: Some("{"), ..with(vec![("n", doubles())]) }, vec![Rule::ColumnMetadata]),
+        (Extra { rows_of_a_group: Some(1), ..with(vec![("n", doubles())]) }, vec![Rule::RowGroups]),
+        (without_record, vec![Rule::Lineage]),
+    ];
+    for (extra, expected) in cases {
+        let lake = good();
+        extra.write(&lake);
+        let audit = check(&lake, Depth::Footers);
+        assert_eq!(rules(&audit), expected, "{:?}", audit.findings);
+        assert_eq!(audit.orphans, [extra_key()]);
+        assert!(audit.findings.iter().all(|finding| finding.place == extra_key()));
+    }
+}
+
+#[test]
+fn a_codec_that_not_every_reader_knows_is_found() {
+    let lake = good();
+    Extra::new(vec![("n", doubles())]).write(&lake);
+    let bytes = lake.storage.read(&extra_key()).unwrap().unwrap();
+    let end = bytes.len() - 8;
+    let length = u32::from_le_bytes(bytes[end..end + 4].try_into().unwrap()) as usize;
+    let footer = ParquetMetaDataReader::decode_metadata(&bytes[end - length..end]).unwrap();
+    let mut builder = footer.into_builder();
+    let groups = builder.take_row_groups().into_iter().map(|group| {
+        let columns = group.columns().iter().cloned();
+        let columns = columns.map(|column| {
+            column.into_builder().set_compression(Compression::BROTLI(Default::default())).build().unwrap()
+        });
+        let columns = columns.collect();
+        group.into_builder().set_column_metadata(columns).build().unwrap()
+    });
+    let footer = builder.set_row_groups(groups.collect()).build();
+    let mut changed = bytes[..end - length].to_vec();
+    ParquetMetaDataWriter::new(&mut changed, &footer).finish().unwrap();
+    lake.storage.put(&extra_key(), &changed).unwrap();
+    let audit = check(&lake, Depth::Footers);
+    assert_eq!(rules(&audit), [Rule::Codec], "{:?}", audit.findings);
+}
+
+/// Changes the receipt of A where it lies.
+fn edit(lake: &Lake, change: impl FnOnce(&mut Receipt)) {
+    let key = Ledger::key("t", A);
+    let mut receipt: Receipt = serde_json::from_slice(&lake.storage.read(&key).unwrap().unwrap()).unwrap();
+    change(&mut receipt);
+    lake.storage.put(&key, &serde_json::to_vec(&receipt).unwrap()).unwrap();
+}
+
+fn file_of_a(lake: &Lake) -> PathBuf {
+    lake.root().join(format!("t/year=2026/month=03/day=01/hour=05/{}-0.parquet", source_hash(A)))
+}
+
+/// Puts a copy of A's file somewhere else.
+fn copy(lake: &Lake, key: &str) {
+    lake.storage.put(key, &std::fs::read(file_of_a(lake)).unwrap()).unwrap();
+}
+
+type Damage = Box<dyn Fn(&Lake)>;
+
+#[test]
+fn each_way_a_lake_can_be_damaged_is_found() {
+    let hour = "t/year=2026/month=03/day=01/hour=05";
+    let name = format!("{}-0.parquet", source_hash(A));
+    let damages: Vec<(Damage, Vec<Rule>)> = vec![
+        (
+            Box::new(|lake| std::fs::write(file_of_a(lake), "").unwrap()),
+            vec![Rule::Unreadable, Rule::OutputSize],
+        ),
+        (
+            Box::new(|lake| {
+                let bytes = std::fs::read(file_of_a(lake)).unwrap();
+                std::fs::write(file_of_a(lake), &bytes[..bytes.len() - 3]).unwrap();
+            }),
+            vec![Rule::Unreadable, Rule::OutputSize],
+        ),
+        (
+            Box::new(|lake| {
+                let length = std::fs::read(file_of_a(lake)).unwrap().len();
+                std::fs::write(file_of_a(lake), vec![b'x'; length]).unwrap();
+            }),
+            vec![Rule::Unreadable],
+        ),
+        (
+            Box::new(|lake| {
+                // The footer ends well and is none.
+                let length = std::fs::read(file_of_a(lake)).unwrap().len();
+                let mut bytes = vec![0xff; length];
+                bytes[length - 8..].copy_from_slice(b"\x40\0\0\0PAR1");
+                std::fs::write(file_of_a(lake), bytes).unwrap();
+            }),
+            vec![Rule::Unreadable],
+        ),
+        (Box::new(|lake| std::fs::remove_file(file_of_a(lake)).unwrap()), vec![Rule::OutputMissing]),
+        (Box::new(|lake| copy(lake, "t/_temporary/0.parquet")), vec![Rule::HiddenName]),
+        (Box::new(|lake| copy(lake, "t/year=2026/.part.crc")), vec![Rule::HiddenName]),
+        (Box::new(move |lake| copy(lake, &format!("{hour}/notes.txt"))), vec![Rule::ForeignFile]),
+        (
+            {
+                let name = name.clone();
+                Box::new(move |lake| copy(lake, &format!("t/year=2026/month=3/day=01/hour=05/{name}")))
+            },
+            vec![Rule::FolderName],
+        ),
+        (
+            {
+                let name = name.clone();
+                Box::new(move |lake| copy(lake, &format!("t/{name}")))
+            },
+            vec![Rule::FolderName],
+        ),
+        (Box::new(move |lake| copy(lake, &format!("{hour}/part-0.parquet"))), vec![Rule::FileName]),
+        (
+            Box::new(move |lake| copy(lake, &format!("{hour}/{}-0.parquet", source_hash("else")))),
+            vec![Rule::FileName],
+        ),
+        (
+            {
+                let name = name.clone();
+                Box::new(move |lake| copy(lake, &format!("stray/year=2026/{name}")))
+            },
+            vec![Rule::UnknownTable],
+        ),
+        (
+            Box::new(|lake| {
+                let key = "_iotlake/catalog/partitions/t/year=2026/month=03/day=01/hour=05.json";
+                assert!(lake.storage.head(key).unwrap().is_some());
+                lake.storage.delete(key).unwrap();
+            }),
+            vec![Rule::PartitionUnknown],
+        ),
+        (
+            Box::new(|lake| lake.storage.put("_iotlake/catalog/tables/t.json", b"{}").unwrap()),
+            vec![Rule::Catalog],
+        ),
+        (
+            Box::new(|lake| lake.storage.put(&Ledger::key("t", A), b"{\"format\":1").unwrap()),
+            vec![Rule::ReceiptUnreadable],
+        ),
+        (
+            Box::new(|lake| lake.storage.put(&Ledger::key("t", A), b"{\"format\":99}").unwrap()),
+            vec![Rule::ReceiptUnreadable],
+        ),
+        (
+            Box::new(|lake| {
+                let bytes = lake.storage.read(&Ledger::key("t", A)).unwrap().unwrap();
+                lake.storage.delete(&Ledger::key("t", A)).unwrap();
+                lake.storage.put("_iotlake/receipts/t/2026/03/02/0.json", &bytes).unwrap();
+            }),
+            vec![Rule::ReceiptPlace],
+        ),
+        (Box::new(|lake| edit(lake, |receipt| receipt.counts.records += 1)), vec![Rule::ReceiptBalance]),
+        (
+            Box::new(|lake| {
+                edit(lake, |receipt| {
+                    receipt.counts.records += 1;
+                    receipt.counts.rejected += 1;
+                });
+            }),
+            vec![Rule::ReceiptBalance],
+        ),
+        (
+            Box::new(|lake| {
+                let theirs = Ledger::new(lake.storage.clone()).head("t", B).unwrap().unwrap();
+                edit(lake, |receipt| {
+                    receipt.outputs.push(theirs.outputs[0].clone());
+                    receipt.counts.rows += theirs.counts.rows;
+                    receipt.counts.records += theirs.counts.rows;
+                });
+            }),
+            vec![Rule::ReceiptOutput, Rule::OutputMetadata],
+        ),
+        (Box::new(|lake| edit(lake, |receipt| receipt.outputs[0].bytes += 1)), vec![Rule::OutputSize]),
+        (
+            Box::new(|lake| {
+                edit(lake, |receipt| {
+                    receipt.outputs[0].rows += 1;
+                    receipt.counts.rows += 1;
+                    receipt.counts.records += 1;
+                });
+            }),
+            vec![Rule::OutputRows],
+        ),
+        (Box::new(|lake| edit(lake, |receipt| receipt.layout += 1)), vec![Rule::OutputMetadata]),
+    ];
+    for (number, (damage, expected)) in damages.into_iter().enumerate() {
+        let lake = good();
+        damage(&lake);
+        let audit = check(&lake, Depth::Footers);
+        assert_eq!(rules(&audit), expected, "{number}: {:?}", audit.findings);
+        assert!(!audit.is_clean());
+    }
+}
+
+#[test]
+fn a_changed_byte_in_the_data_is_found_when_asked_for() {
+    let lake = good();
+    let mut bytes = std::fs::read(file_of_a(&lake)).unwrap();
+    bytes[20] ^= 1;
+    std::fs::write(file_of_a(&lake), bytes).unwrap();
+    assert_eq!(rules(&check(&lake, Depth::Footers)), []);
+    let audit = check(&lake, Depth::Bytes);
+    assert_eq!(rules(&audit), [Rule::OutputDigest]);
+    let text = audit.findings[0].to_string();
+    assert!(text.starts_with("t/year=2026/month=03/") && text.ends_with("[output-digest]"), "{text}");
+}
+
+#[test]
+fn names_in_the_catalog_are_checked_before_there_is_data() {
+    let lake = good();
+    lake.create_table("u", Contract::default());
+    let key = "_iotlake/catalog/tables/u.json";
+    let text = String::from_utf8(lake.storage.read(key).unwrap().unwrap()).unwrap();
+    for (name, expected) in
+        [("TS", vec![Rule::ColumnName]), ("Year", vec![Rule::ColumnName, Rule::PartitionKey])]
+    {
+        let changed = text.replace("\"name\":\"ts\"", &format!("\"name\":\"{name}\""));
+        let changed = changed.replace("\"name\": \"ts\"", &format!("\"name\": \"{name}\""));
+        assert_ne!(changed, text);
+        lake.storage.put(key, changed.as_bytes()).unwrap();
+        assert_eq!(rules(&check(&lake, Depth::Footers)), expected);
+    }
+}
+
+#[test]
+fn what_a_crash_leaves_is_listed_and_no_finding() {
+    let lake = good();
+    // Data is written before partitions and receipts.
+    lake.storage.delete(&Ledger::key("t", A)).unwrap();
+    let folder = Partition::new(2026, 3, 1, 6).unwrap().folder();
+    let orphan = format!("t/{folder}/{}-1.parquet", source_hash(A));
+    copy(&lake, &orphan);
+    std::fs::create_dir_all(lake.root().join("_iotlake/tmp")).unwrap();
+    std::fs::write(lake.root().join("_iotlake/tmp/1-2-3"), "half").unwrap();
+    // Files beside the tables are nobody's business.
+    std::fs::write(lake.root().join("README"), "a lake").unwrap();
+    lake.storage.put("answers/today.csv", b"n\r\n").unwrap();
+    let audit = check(&lake, Depth::Bytes);
+    assert_eq!(rules(&audit), []);
+    let of_a = file_of_a(&lake);
+    let of_a = of_a.strip_prefix(lake.root()).unwrap().to_str().unwrap();
+    assert_eq!(
+        (audit.orphans, audit.leftovers),
+        (vec![of_a.to_owned(), orphan], vec!["_iotlake/tmp/1-2-3".to_owned()])
+    );
+
+    // A partition without files is worth a word, and does not make the lake unclean.
+    lake.catalog.ensure_partitions("t", &[Partition::new(2026, 3, 2, 0).unwrap()]).unwrap();
+    let audit = check(&lake, Depth::Footers);
+    assert_eq!(rules(&audit), [Rule::PartitionEmpty]);
+    assert_eq!(audit.findings[0].rule.severity(), Severity::Warning);
+    assert!(audit.is_clean());
+}
+
+#[test]
+fn a_file_that_disagrees_with_its_receipt_about_the_source_is_found() {
+    let lake = good();
+    // The bytes of B's file under the name that A's receipt has.
+    let theirs: HashMap<_, _> = [A, B]
+        .map(|source| (source, Ledger::new(lake.storage.clone()).head("t", source).unwrap().unwrap()))
+        .into();
+    let (a, b) = (&theirs[A].outputs[0], &theirs[B].outputs[0]);
+    let bytes = lake.storage.read(&b.key).unwrap().unwrap();
+    lake.storage.put(&a.key, &bytes).unwrap();
+    edit(&lake, |receipt| {
+        receipt.outputs[0] = iotlake::ledger::Output { key: a.key.clone(), ..b.clone() };
+        receipt.counts = iotlake::ledger::Counts { records: b.rows, rows: b.rows, ..receipt.counts };
+    });
+    let audit = check(&lake, Depth::Bytes);
+    assert_eq!(rules(&audit), [Rule::FileName, Rule::OutputMetadata], "{:?}", audit.findings);
+}

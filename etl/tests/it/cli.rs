@@ -1,0 +1,331 @@
+//! What the command line prints and how it ends, whole: each test runs commands in a folder of its own and compares
+//! the transcript with a file in `tests/it/cli/`. `UPDATE_GOLDEN=1` writes the files; they are reviewed as text.
+
+use std::ffi::OsStr;
+use std::fmt::Write as _;
+use std::fs;
+use std::io::Write as _;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use tempfile::TempDir;
+
+const GOOD: &str =
+    "{\"ts\":1772355600000,\"m\":{\"t\":21.5}}\n{\"ts\":1772355601000,\"m\":{\"t\":\"high\"}}\n";
+const KEY: &str = "raw/2026/03/01/09/a.json";
+
+/// A folder to run commands in, and what they printed so far.
+struct Shell {
+    _folder: TempDir,
+    root: PathBuf,
+    transcript: String,
+}
+
+impl Shell {
+    fn new() -> Shell {
+        let folder = TempDir::new().unwrap();
+        let root = folder.path().canonicalize().unwrap();
+        // So that another user may look in; see `run_restricted`.
+        fs::set_permissions(&root, fs::Permissions::from_mode(0o755)).unwrap();
+        Shell { _folder: folder, root, transcript: String::new() }
+    }
+
+    /// With one source of two rows under a dated key.
+    fn with_source() -> Shell {
+        let shell = Shell::new();
+        shell.write(KEY, GOOD);
+        shell
+    }
+
+    fn write(&self, name: &str, bytes: impl AsRef<[u8]>) {
+        let path = self.root.join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, bytes).unwrap();
+    }
+
+    fn edit(&self, name: &str, from: &str, to: &str) {
+        let text = fs::read_to_string(self.root.join(name)).unwrap();
+        assert!(text.contains(from), "{text}");
+        self.write(name, text.replacen(from, to, 1));
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_iotlake"));
+        command.current_dir(&self.root).args(arguments).env_remove("RUST_BACKTRACE").env("COLUMNS", "100");
+        command
+    }
+
+    /// Runs `iotlake` and adds what it printed to the transcript.
+    fn run(&mut self, arguments: &[&str]) -> &mut Shell {
+        let command = self.command(arguments);
+        self.record(arguments, command, b"")
+    }
+
+    fn run_with_input(&mut self, arguments: &[&str], input: &str) -> &mut Shell {
+        let command = self.command(arguments);
+        self.record(arguments, command, input.as_bytes())
+    }
+
+    /// As a user for whom permissions hold; the superuser becomes nobody.
+    fn run_restricted(&mut self, arguments: &[&str]) -> &mut Shell {
+        let mut command = self.command(arguments);
+        if fs::metadata(&self.root).unwrap().uid() == 0 {
+            command.uid(65534).gid(65534);
+        }
+        self.record(arguments, command, b"")
+    }
+
+    fn record(&mut self, arguments: &[&str], mut command: Command, input: &[u8]) -> &mut Shell {
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        // It may end without reading.
+        let _ = child.stdin.take().unwrap().write_all(input);
+        let output = child.wait_with_output().unwrap();
+        let quote =
+            |word: &&str| if word.contains([' ', '*']) { format!("'{word}'") } else { (*word).to_owned() };
+        let words: Vec<_> = arguments.iter().map(quote).collect();
+        let _ = writeln!(self.transcript, "$ iotlake {}", words.join(" "));
+        for (name, bytes) in [("", &output.stdout), ("! ", &output.stderr)] {
+            let text = String::from_utf8_lossy(bytes);
+            for line in text.lines() {
+                let line = self.stable(line);
+                let _ = writeln!(self.transcript, "{}", format!("{name}{line}").trim_end());
+            }
+        }
+        let _ = writeln!(self.transcript, "[{}]\n", output.status.code().expect("it was not killed"));
+        self
+    }
+
+    /// A line without what differs from run to run and from machine to machine.
+    fn stable(&self, line: &str) -> String {
+        let line = line.replace(self.root.to_str().unwrap(), "DIR");
+        let cores = std::thread::available_parallelism().unwrap();
+        let line = line.replace(&format!("has {cores} cores"), "has N cores");
+        let line = line.replace(&format!("is at most {cores};"), "is at most N;");
+        if line.contains(" rows/s") {
+            return "TIME".to_owned();
+        }
+        // Files name their source, and so depend on the path of this folder.
+        if let Some((before, after)) = line.split_once(" decoded, ") {
+            let files = after.split_once(" written").map_or(after, |(_, files)| files);
+            return format!("{before} decoded, BYTES written{files}");
+        }
+        let varying = ["bytes_out", "seconds", "rows_per_second", "decoded_bytes_per_second"];
+        match varying.iter().find(|key| line.contains(&format!("\"{key}\":"))) {
+            Some(key) => format!("  \"{key}\": VARIES,"),
+            None => line,
+        }
+    }
+
+    fn golden(&self, name: &str) {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/cli").join(format!("{name}.txt"));
+        if std::env::var_os("UPDATE_GOLDEN").is_some() {
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(&path, &self.transcript).unwrap();
+        }
+        let expected = fs::read_to_string(&path).unwrap_or_default();
+        assert_eq!(self.transcript, expected, "\n{}\n{}", path.display(), self.transcript);
+    }
+}
+
+fn hostile(name: &str) -> Vec<u8> {
+    fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("../fixtures/hostile").join(name)).unwrap()
+}
+
+fn files_below(folder: &Path) -> usize {
+    let Ok(entries) = fs::read_dir(folder) else { return 0 };
+    entries
+        .map(|entry| entry.unwrap().path())
+        .map(|path| if path.is_dir() { files_below(&path) } else { 1 })
+        .sum()
+}
+
+#[test]
+fn a_backfill_balances_and_the_second_finds_nothing_to_do() {
+    let mut shell = Shell::with_source();
+    shell.write("raw/2026/03/01/10/b.json", format!("{GOOD}nonsense\n{{\"a\":1,\"a\":2}}\n"));
+    shell.run(&["backfill", "raw", "--lake", "lake"]);
+    shell.run(&["backfill", "raw", "--lake", "lake"]);
+    shell.run(&["schema", "--lake", "lake"]);
+    shell.run(&["schema", "events", "--lake", "lake", "--as-contract"]);
+    shell.run(&["schema", "other", "--lake", "lake"]);
+    shell.run(&["audit", "--lake", "lake"]);
+    shell.golden("backfill");
+}
+
+#[test]
+fn reports_are_json() {
+    let mut shell = Shell::with_source();
+    shell.write("raw/2026/03/01/10/b.json", "nonsense\n");
+    shell.run(&["backfill", "raw", "--lake", "lake", "--json", "--report", "report.json"]);
+    let report = fs::read_to_string(shell.root.join("report.json")).unwrap();
+    let report: serde_json::Value = serde_json::from_str(&report).unwrap();
+    assert_eq!(report["counts"]["records"], 3);
+    shell.run(&["schema", "--lake", "lake", "--json"]);
+    shell.run(&["audit", "--lake", "lake", "--json"]);
+    shell.run(&["backfill", "raw", "--lake", "lake", "--quiet"]);
+    shell.golden("json");
+}
+
+#[test]
+fn a_source_that_cannot_be_read_says_why() {
+    let mut shell = Shell::with_source();
+    shell.run(&["backfill", "nowhere", "--lake", "lake"]);
+    shell.write("empty/.hidden", "");
+    shell.run(&["backfill", "empty", "--lake", "lake"]);
+    shell.write("undated/a.json", GOOD);
+    shell.run(&["backfill", "undated", "--lake", "lake"]);
+    shell.run(&["backfill", "s3://bucket/raw", "--lake", "lake"]);
+    assert!(!shell.root.join("lake").exists());
+    shell.write("secret/2026/03/01/09/a.json", GOOD);
+    let secret = shell.root.join("secret/2026/03/01/09/a.json");
+    fs::set_permissions(secret, fs::Permissions::from_mode(0o000)).unwrap();
+    fs::create_dir(shell.root.join("lake")).unwrap();
+    fs::set_permissions(shell.root.join("lake"), fs::Permissions::from_mode(0o777)).unwrap();
+    shell.run_restricted(&["backfill", "secret", "--lake", "lake"]);
+    shell.golden("source");
+}
+
+#[test]
+fn a_command_line_that_cannot_be_meant_so_is_explained() {
+    let mut shell = Shell::with_source();
+    let mut run = |arguments: &[&str]| {
+        let all: Vec<_> = ["backfill", "raw", "--lake", "lake"].iter().chain(arguments).copied().collect();
+        shell.run(&all);
+    };
+    run(&["--since", "yesterday"]);
+    run(&["--since", "2026-03-02", "--until", "2026-03-01"]);
+    run(&["--jobs", "1000", "--threads", "1000"]);
+    run(&["--jobs", "0"]);
+    run(&["--partition-by", "ts"]);
+    run(&["--key-pattern", "dt={yyyy}-{mm}"]);
+    run(&["--contract", "rigadoo"]);
+    run(&["--contract", "missing.toml"]);
+    run(&["--table", "My Table"]);
+    run(&["--compression", "gzip"]);
+    run(&["--max-decoded-bytes", "lots"]);
+    run(&["--report", "nowhere/report.json"]);
+    shell.write("typo.toml", "[[column]]\npath = \"a\"\ntype = \"int\"\n");
+    shell.run(&["backfill", "raw", "--lake", "lake", "--contract", "typo.toml"]);
+    shell.run(&["backfill", "raw", "--lake", "raw/lake"]);
+    shell.run(&["backfill", "raw", "--lake", "s3://bucket/lake"]);
+    assert!(!shell.root.join("lake").exists());
+    shell.golden("usage");
+}
+
+#[test]
+fn a_lake_that_cannot_be_used_says_why_and_stays_as_it_is() {
+    let mut shell = Shell::with_source();
+    shell.run(&["schema", "--lake", "lake"]);
+    fs::create_dir(shell.root.join("locked")).unwrap();
+    fs::set_permissions(shell.root.join("locked"), fs::Permissions::from_mode(0o555)).unwrap();
+    shell.run_restricted(&["backfill", "raw", "--lake", "locked"]);
+    assert_eq!(files_below(&shell.root.join("locked")), 0);
+    shell.write("file", "");
+    shell.run(&["backfill", "raw", "--lake", "file"]);
+    shell.run(&["backfill", "raw", "--lake", "lake", "--quiet"]);
+    shell.write("strict.toml", "[[column]]\npath = \"m.t\"\ntype = \"string\"\n");
+    shell.run(&["backfill", "raw", "--lake", "lake", "--contract", "strict.toml"]);
+    shell.run(&["backfill", "raw", "--lake", "lake", "--partition-by", "event:ts"]);
+    let table = "lake/_iotlake/catalog/tables/events.json";
+    shell.edit(table, "\"format\": 1", "\"format\": 99");
+    shell.run(&["backfill", "raw", "--lake", "lake"]);
+    shell.run(&["schema", "--lake", "lake"]);
+    shell.write(table, "{");
+    shell.run(&["backfill", "raw", "--lake", "lake"]);
+    shell.golden("lake");
+}
+
+#[test]
+fn damage_is_kept_apart_from_failure() {
+    let mut shell = Shell::new();
+    shell.write("raw/2026/03/01/09/not.gz", hostile("gzip-not.gz"));
+    shell.write("raw/2026/03/01/09/truncated.gz", hostile("gzip-truncated.gz"));
+    shell.run(&["backfill", "raw", "--lake", "lake"]);
+    shell.golden("damage");
+}
+
+#[test]
+fn one_source_that_changed_does_not_stop_the_others() {
+    let mut shell = Shell::with_source();
+    shell.run(&["backfill", "raw", "--lake", "lake", "--quiet"]);
+    shell.write(KEY, "{\"ts\":1}\n");
+    shell.write("raw/2026/03/01/10/b.json", GOOD);
+    shell.run(&["backfill", "raw", "--lake", "lake"]);
+    shell.run(&["backfill", "raw", "--lake", "lake", "--replace"]);
+    shell.run(&["audit", "--lake", "lake", "--bytes"]);
+    shell.golden("changed");
+}
+
+#[test]
+fn a_copy_of_what_was_ingested_is_noticed() {
+    let mut shell = Shell::with_source();
+    shell.run(&["backfill", "raw", "--lake", "lake", "--as", "s3://bucket/raw", "--quiet"]);
+    shell.run(&["backfill", "raw", "--lake", "lake", "--as", "s3://bucket/raw"]);
+    shell.run(&["backfill", "raw", "--lake", "lake"]);
+    shell.run(&["backfill", "raw", "--lake", "lake"]);
+    shell.golden("twin");
+}
+
+#[test]
+fn converting_loses_nothing() {
+    let mut shell = Shell::new();
+    shell.write("in.json", format!("{GOOD}nonsense\n"));
+    shell.run(&["convert", "in.json", "out.parquet"]);
+    assert!(shell.root.join("out.rejects.parquet").exists());
+    shell.run(&["convert", "in.json", "out.parquet"]);
+    shell.run(&["convert", "in.json", "out.parquet", "--force"]);
+    shell.run_with_input(&["convert", "-", "stdin.parquet"], GOOD);
+    assert!(!shell.root.join("stdin.rejects.parquet").exists());
+    shell.run(&["convert", "in.json", "-"]);
+    shell.run(&["convert", "missing.json", "x.parquet"]);
+    shell.run(&["convert", ".", "x.parquet"]);
+    shell.run(&["convert", "in.json", "nowhere/x.parquet"]);
+    let stray = fs::read_dir(&shell.root).unwrap().map(|entry| entry.unwrap().file_name());
+    assert!(stray.into_iter().all(|name| Path::new(&name).extension() != Some(OsStr::new("tmp"))));
+    shell.golden("convert");
+    let rows = |name: &str| {
+        let file = fs::File::open(shell.root.join(name)).unwrap();
+        let reader = parquet::file::serialized_reader::SerializedFileReader::new(file).unwrap();
+        let metadata = parquet::file::reader::FileReader::metadata(&reader).file_metadata().clone();
+        let columns = metadata.schema_descr().columns().iter().map(|column| column.name().to_owned());
+        (metadata.num_rows(), columns.collect::<Vec<_>>().join(" "))
+    };
+    assert_eq!(rows("out.parquet"), (2, "_source _record ts m.t m.t.string".to_owned()));
+    assert_eq!(rows("stdin.parquet"), (2, "_source _record _overflow ts".to_owned()));
+    assert_eq!(rows("out.rejects.parquet").0, 1);
+}
+
+#[cfg(feature = "query")]
+#[test]
+fn a_lake_answers_questions() {
+    let mut shell = Shell::with_source();
+    shell.write("raw/2026/03/01/10/b.json", GOOD);
+    shell.run(&["query", "--lake", "lake"]);
+    shell.run(&["backfill", "raw", "--lake", "lake", "--quiet", "--contract", "rigado"]);
+    shell.run(&["query", "--lake", "lake"]);
+    let sql = "SELECT hour, \"m.t\", \"m.t.string\" FROM events ORDER BY hour, ts";
+    shell.run(&["query", "--lake", "lake", sql]);
+    shell.run(&["query", "--lake", "lake", sql, "--format", "csv"]);
+    shell.run(&["query", "--lake", "lake", sql, "--format", "json", "--max-rows", "1"]);
+    shell.run(&["query", "--lake", "lake", sql, "--output", "answer.parquet"]);
+    assert!(fs::read(shell.root.join("answer.parquet")).unwrap().starts_with(b"PAR1"));
+    shell.run(&["query", "--lake", "lake", "SELECT m.t FROM events"]);
+    shell.run(&["query", "--lake", "lake", "DROP TABLE events"]);
+    shell.golden("query");
+}
+
+#[test]
+fn completions_and_manual_pages_are_made() {
+    let shell = Shell::new();
+    for shell_name in ["bash", "zsh", "fish"] {
+        let output = shell.command(&["completions", shell_name]).output().unwrap();
+        assert!(output.status.success() && output.stdout.len() > 1000, "{shell_name}");
+    }
+    let output = shell.command(&["man"]).output().unwrap();
+    assert!(String::from_utf8_lossy(&output.stdout).contains("Exit codes"));
+    assert!(shell.command(&["man", "pages"]).status().unwrap().success());
+    assert!(shell.root.join("pages/iotlake-backfill.1").exists());
+}

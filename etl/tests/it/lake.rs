@@ -1,0 +1,114 @@
+//! Small lakes for tests, written step by step with the parts of the library.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use iotlake::catalog::{Catalog, EmbeddedCatalog, REJECTS_SUFFIX, Table};
+use iotlake::digest::{Digest, source_hash};
+use iotlake::ledger::{Counts, Ledger, Output, Receipt, ReceiptOptions};
+use iotlake::partition::{Partition, PartitionBy};
+use iotlake::source::KeyPattern;
+use iotlake::storage::{Durability, LocalStorage, Storage};
+use iotlake_flatten::{Compression, Contract, Encoder, Flattener, LAYOUT, Limits, Options, Part, Schema};
+
+/// A lake in a temporary folder.
+pub struct Lake {
+    folder: tempfile::TempDir,
+    pub storage: Arc<dyn Storage>,
+    pub catalog: EmbeddedCatalog,
+}
+
+impl Lake {
+    pub fn new() -> Lake {
+        let folder = tempfile::tempdir().unwrap();
+        let local = LocalStorage::open(folder.path()).unwrap().with_durability(Durability::None);
+        let storage: Arc<dyn Storage> = Arc::new(local);
+        let catalog = EmbeddedCatalog::new(storage.clone());
+        Lake { folder, storage, catalog }
+    }
+
+    pub fn root(&self) -> &Path {
+        self.folder.path()
+    }
+
+    pub fn create_table(&self, name: &str, contract: Contract) {
+        let table = Table::new(name, Schema::new(contract), PartitionBy::Arrival);
+        self.catalog.create_table(&table).unwrap();
+    }
+
+    /// Ingests `bytes` as the source `identity`, whose key tells the hour; its receipt.
+    pub fn ingest(&self, table: &str, identity: &str, bytes: &[u8]) -> Receipt {
+        let partition = KeyPattern::default().hour(identity).unwrap_or(Partition::UNKNOWN);
+        let schema = Arc::new(self.catalog.table(table).unwrap().expect("the table was created").schema);
+        let mut parts = Vec::new();
+        let mut sink = |part| -> Result<(), std::convert::Infallible> {
+            parts.push(part);
+            Ok(())
+        };
+        let mut flattener = Flattener::new(schema, Options::default());
+        flattener.push(bytes, &mut sink).unwrap();
+        flattener.finish(&mut sink).unwrap();
+
+        let mut receipt = Receipt {
+            format: Receipt::FORMAT,
+            source: identity.to_owned(),
+            etag: None,
+            size: bytes.len() as u64,
+            digest: Digest::of(bytes),
+            layout: LAYOUT,
+            options: ReceiptOptions {
+                partition_by: PartitionBy::Arrival,
+                hour: KeyPattern::default().hour(identity),
+                compression: Compression::default().word().to_owned(),
+            },
+            outputs: Vec::new(),
+            rejects: Vec::new(),
+            counts: Counts { bytes_decoded: bytes.len() as u64, ..Counts::default() },
+        };
+        for part in parts {
+            self.write_part(table, partition, part, &mut receipt);
+        }
+        Ledger::new(self.storage.clone()).put(table, &receipt).unwrap();
+        receipt
+    }
+
+    fn write_part(&self, table: &str, partition: Partition, mut part: Part, receipt: &mut Receipt) {
+        let limits = Limits::default();
+        let evolved = self.catalog.evolve(table, &mut |schema| part.fit(schema, &limits).register).unwrap();
+        let schema = evolved.table.schema;
+        part.settle(&part.fit(&schema, &limits));
+        let identity = receipt.source.clone();
+        let compression = Compression::default();
+        let encoder = Encoder { source: &identity, options: "{}", compression, parallel: false };
+        receipt.counts.records += part.record_count();
+        receipt.counts.rows += u64::from(part.rows);
+        receipt.counts.rejected += part.rejects.len() as u64;
+        receipt.counts.ignored += part.ignored;
+        if part.rows > 0 {
+            let bytes = encoder.encode(&part, &schema).unwrap();
+            let output = self.put(table, partition, &identity, &part, &bytes, part.rows.into());
+            receipt.outputs.push(output);
+        }
+        if !part.rejects.is_empty() {
+            let bytes = encoder.encode_rejects(&part).unwrap();
+            let table = table.to_owned() + REJECTS_SUFFIX;
+            let output = self.put(&table, partition, &identity, &part, &bytes, part.rejects.len() as u64);
+            receipt.rejects.push(output);
+        }
+    }
+
+    fn put(
+        &self,
+        table: &str,
+        partition: Partition,
+        identity: &str,
+        part: &Part,
+        bytes: &[u8],
+        rows: u64,
+    ) -> Output {
+        let key = format!("{table}/{}/{}-{}.parquet", partition.folder(), source_hash(identity), part.number);
+        self.storage.put_if_absent(&key, bytes).unwrap();
+        self.catalog.ensure_partitions(table, &[partition]).unwrap();
+        Output { key, bytes: bytes.len() as u64, rows, digest: Digest::of(bytes) }
+    }
+}

@@ -1,0 +1,14 @@
+//! Whole lakes, written and read.
+
+mod audit;
+#[cfg(feature = "cli")]
+mod cli;
+#[cfg(feature = "cli")]
+mod kills;
+mod lake;
+mod proofs;
+#[cfg(feature = "query")]
+mod query;
+#[cfg(feature = "query")]
+mod readers;
+mod support;

@@ -1,0 +1,101 @@
+//! What other readers see in a lake is what `iotlake query` sees.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::process::Command;
+
+use arrow::array::{Array, AsArray};
+use arrow::datatypes::{DataType, Float64Type, Int64Type, TimestampMicrosecondType};
+use iotlake::query::{Answer, Session};
+use iotlake_flatten::{Contract, Type};
+
+use crate::lake::Lake;
+use crate::support;
+
+/// Rows in the form that `read_lake.py` explains.
+type Row = BTreeMap<String, (String, String)>;
+
+/// The rows of a table as DuckDB, Polars and PyArrow all see them.
+fn read_by_others(root: &Path, table: &str) -> Vec<Row> {
+    let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    let python = workspace.join(".venv/bin/python");
+    assert!(python.exists(), "{} is missing: run `make venv`", python.display());
+    let script = workspace.join("etl/tests/readers/read_lake.py");
+    let output = Command::new(python).arg(script).arg(root).args([table, "--dump"]).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let rows = String::from_utf8(output.stdout).unwrap();
+    rows.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+/// The rows of an answer in the same form.
+fn rows(answer: &Answer) -> Vec<Row> {
+    let mut rows = Vec::new();
+    for batch in &answer.batches {
+        for row in 0..batch.num_rows() {
+            let fields = batch.schema_ref().fields().iter().zip(batch.columns());
+            let values = fields.filter(|(_, column)| column.is_valid(row));
+            rows.push(values.map(|(field, column)| (field.name().clone(), value(column, row))).collect());
+        }
+    }
+    rows
+}
+
+fn value(column: &dyn Array, row: usize) -> (String, String) {
+    let (letter, text) = match column.data_type() {
+        DataType::Float64 => {
+            ("d", format!("{:016x}", column.as_primitive::<Float64Type>().value(row).to_bits()))
+        }
+        DataType::Int64 => ("i", column.as_primitive::<Int64Type>().value(row).to_string()),
+        DataType::Boolean => ("b", column.as_boolean().value(row).to_string()),
+        DataType::Utf8 => ("s", column.as_string::<i32>().value(row).to_owned()),
+        DataType::Timestamp(..) => {
+            ("t", column.as_primitive::<TimestampMicrosecondType>().value(row).to_string())
+        }
+        DataType::Binary => ("x", iotlake_flatten::naming::hexadecimal(column.as_binary::<i32>().value(row))),
+        other => panic!("no table has {other}"),
+    };
+    (letter.to_owned(), text)
+}
+
+#[test]
+fn every_reader_sees_the_same_rows() {
+    let lake = Lake::new();
+    let contract = Contract::default().declare("at", Type::Timestamp).declare("any", Type::Json);
+    lake.create_table("telemetry", contract);
+    let first = r#"{"ts":1,"at":"2026-03-01T05:06:07.123456Z","device":{"deviceId":"d1"},"m":{"t":21.5,"n":-0.0}}
+{"ts":2,"at":"1969-12-31T23:59:59.999999Z","m":{"t":1e300,"n":5e-324},"big":9007199254740993,"any":{"a":[1,null]}}
+{}
+{"ts":3,"m":{"t":"höher\n\"😀\u0000\u001b","n":0.1},"on":false,"list":[1.0,{"k":"v"},[]],"empty":""}
+not json
+"#;
+    lake.ingest("telemetry", "s3://raw/2026/03/01/05/a", first.as_bytes());
+    let later = r#"{"ts":4,"later":true,"a b":1,"year":1999,"Device":{"deviceId":"d2"}}
+{"ts":-9223372036854775808,"later":"no","m":{"t":1e400}}
+[1,2]
+"#;
+    lake.ingest("telemetry", "s3://raw/2026/12/31/23/b", later.as_bytes());
+    lake.ingest("telemetry", "/data/undated", br#"{"only":{"here":1}}"#);
+    let session = Session::open(lake.root(), &lake.catalog).unwrap();
+    for (table, count) in [("telemetry", 7), ("telemetry_rejects", 3)] {
+        let theirs = read_by_others(lake.root(), table);
+        let sql = format!("SELECT * FROM {table} ORDER BY _source, _record");
+        let ours = rows(&session.run(&sql).unwrap());
+        assert_eq!(theirs.len(), count, "{table}");
+        assert_eq!(ours, theirs, "{table}");
+    }
+}
+
+#[test]
+fn every_reader_sees_the_same_rows_of_dirty_sources() {
+    let folder = tempfile::tempdir().unwrap();
+    let lake = iotlake::lake::Lake::create_local(folder.path()).unwrap();
+    let summary = support::run(&lake, &support::dirty_source(), &support::small_parts());
+    let session = Session::open(folder.path(), &*lake.catalog).unwrap();
+    for (table, count) in [("events", summary.counts.rows), ("events_rejects", summary.counts.rejected)] {
+        let theirs = read_by_others(folder.path(), table);
+        let sql = format!("SELECT * FROM {table} ORDER BY _source, _record");
+        let ours = rows(&session.run(&sql).unwrap());
+        assert_eq!(theirs.len() as u64, count, "{table}");
+        assert!(ours == theirs, "{table}");
+    }
+}
