@@ -13,7 +13,7 @@
 //! also = ["string"]                   # a column for text at this path from the beginning
 //! ```
 //!
-//! What must stay true: what [`to_toml`] writes of a contract, [`parse`] reads back as that contract.
+//! What must stay true: what [`to_toml`] writes of a contract, [`parse()`] reads back as that contract.
 
 mod parse;
 mod write;

@@ -5,24 +5,24 @@
 //! the source is done. Storage and catalog are seams with several real implementations behind them; what comes before
 //! a seam knows nothing of what lies behind it.
 
-pub mod backfill;
-pub mod lake;
-pub mod pipeline;
-mod replace;
-pub mod turns;
 pub mod audit;
+pub mod backfill;
 pub mod catalog;
 pub mod contract;
 pub mod convert;
 pub mod decode;
 pub mod digest;
 pub mod error;
+pub mod lake;
 pub mod ledger;
 pub mod partition;
+pub mod pipeline;
 pub mod plan;
 #[cfg(feature = "query")]
 pub mod query;
+mod replace;
 pub mod source;
 pub mod storage;
+pub mod turns;
 pub mod twin;
 pub mod view;

@@ -39,18 +39,23 @@ const POWERS: [f64; 23] = [
 /// # Errors
 /// [`Unsure`] if this pass does not fully recognise it; the tree may then hold values of it.
 pub(crate) fn record(tree: &mut Tree, bytes: &[u8], begin: usize) -> Result<usize, Unsure> {
-    let mut pass = Pass { bytes, at: begin + 1, tree };
+    let mut pass = Pass { bytes, at: begin + 1, tree, refused: Vec::new() };
     pass.object(ROOT, 1)?;
     Ok(pass.at)
 }
+
+/// Most keys without a place in the tree that one record may have on this path: each is compared with all others.
+const MOST_REFUSED: usize = 32;
 
 struct Pass<'a> {
     bytes: &'a [u8],
     at: usize,
     tree: &'a mut Tree,
+    /// Keys of this record that get no column, with the node of their object.
+    refused: Vec<(u32, &'a str)>,
 }
 
-impl Pass<'_> {
+impl<'a> Pass<'a> {
     /// The next byte that is not white space.
     #[inline(always)]
     fn next(&mut self) -> Result<u8, Unsure> {
@@ -71,7 +76,12 @@ impl Pass<'_> {
         }
         let mut previous = NONE;
         loop {
-            let child = self.key(node, previous)?;
+            let Some(child) = self.key(node, previous)? else {
+                if self.refused(node, depth)? {
+                    return Ok(());
+                }
+                continue;
+            };
             let seen = &mut self.tree.nodes[child as usize].seen;
             if *seen == self.tree.serial {
                 return Err(Unsure);
@@ -93,7 +103,7 @@ impl Pass<'_> {
 
     /// Reads a key and its colon.
     #[inline(always)]
-    fn key(&mut self, node: u32, previous: u32) -> Result<u32, Unsure> {
+    fn key(&mut self, node: u32, previous: u32) -> Result<Option<u32>, Unsure> {
         let guess = match previous {
             NONE => self.tree.nodes[node as usize].first,
             _ => self.tree.nodes[previous as usize].next,
@@ -102,7 +112,7 @@ impl Pass<'_> {
             let quoted = &self.tree.nodes[guess as usize].quoted;
             if self.bytes[self.at..].starts_with(quoted) {
                 self.at += quoted.len();
-                return Ok(guess);
+                return Ok(Some(guess));
             }
         }
         self.find_key(node, previous)
@@ -110,7 +120,7 @@ impl Pass<'_> {
 
     /// The same for a key that was not the expected one, which is expected from now on.
     #[cold]
-    fn find_key(&mut self, node: u32, previous: u32) -> Result<u32, Unsure> {
+    fn find_key(&mut self, node: u32, previous: u32) -> Result<Option<u32>, Unsure> {
         if self.bytes.get(self.at) != Some(&b'"') {
             return Err(Unsure);
         }
@@ -120,18 +130,64 @@ impl Pass<'_> {
             return Err(Unsure);
         }
         let key = std::str::from_utf8(&self.bytes[begin..end]).map_err(|_| Unsure)?;
-        let child = self.tree.child_or_add(node, key).ok_or(Unsure)?;
+        let child = match self.tree.child(node, key) {
+            None if self.tree.refuses(node, key) => None,
+            None => Some(self.tree.child_or_add(node, key).ok_or(Unsure)?),
+            found => found,
+        };
         self.at = end + 1;
         if self.next()? != b':' {
             return Err(Unsure);
         }
         self.at += 1;
+        let Some(child) = child else {
+            let is_twice = self.refused.contains(&(node, key));
+            if is_twice || self.refused.len() == MOST_REFUSED {
+                return Err(Unsure);
+            }
+            self.refused.push((node, key));
+            return Ok(None);
+        };
         // A plain key without escapes has a quoted form; guessing from it is what makes the next record cheap.
         match previous {
             NONE => self.tree.nodes[node as usize].first = child,
             _ => self.tree.nodes[previous as usize].next = child,
         }
-        Ok(child)
+        Ok(Some(child))
+    }
+
+    /// Reads the value of the last of the refused keys, and what follows it; whether the object ends there.
+    fn refused(&mut self, node: u32, depth: usize) -> Result<bool, Unsure> {
+        let (_, key) = *self.refused.last().expect("a key was just refused");
+        let first = self.next()?;
+        let begin = self.at;
+        let digits = self.bytes[begin..].iter().take_while(|byte| byte.is_ascii_digit()).count();
+        let is_short = matches!(digits, 1..=15) && (first != b'0' || digits == 1);
+        if is_short && matches!(self.bytes.get(begin + digits), Some(b',' | b'}')) {
+            self.at += digits;
+            let text = std::str::from_utf8(&self.bytes[begin..self.at]).map_err(|_| Unsure)?;
+            self.tree.push_refused_integer(node, key, text);
+        } else {
+            let Scan::End(end) = records::nested_value(self.bytes, begin, false, depth) else {
+                return Err(Unsure);
+            };
+            let text = std::str::from_utf8(&self.bytes[begin..end]).map_err(|_| Unsure)?;
+            let value = authority::value(text).map_err(|_| Unsure)?;
+            self.at = end;
+            self.tree.push_refused(node, key, &value);
+        }
+        match self.next()? {
+            b',' => {
+                self.at += 1;
+                self.next()?;
+                Ok(false)
+            }
+            b'}' => {
+                self.at += 1;
+                Ok(true)
+            }
+            _ => Err(Unsure),
+        }
     }
 
     #[inline(always)]

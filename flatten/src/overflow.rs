@@ -34,6 +34,18 @@ impl Overflow {
         self.entries.push((row, self.bytes.len() as u32));
     }
 
+    /// Whether there are none.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// Takes back the entries of `row`, which is the last one.
+    pub(crate) fn take_back(&mut self, row: u32) {
+        while self.entries.pop_if(|(last, _)| *last == row).is_some() {
+            self.bytes.truncate(self.entries.last().map_or(0, |(_, end)| *end as usize));
+        }
+    }
+
     /// Adds all entries of `other` under one more key.
     pub(crate) fn push_under(&mut self, key: &str, other: &Overflow) {
         for at in 0..other.entries.len() {

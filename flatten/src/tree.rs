@@ -50,12 +50,17 @@ pub(crate) struct Node {
     columns: [u32; Kind::ALL.len()],
     /// The kinds for which the table has a column, a bit each.
     known: u8,
+    /// Whether a path that the table has or the contract declares leads here.
+    planted: bool,
     /// Serial of the record in which the key was last seen: finds a key that stands twice.
     pub(crate) seen: u64,
     /// The child that came first in the last object here.
     pub(crate) first: u32,
     /// The sibling that came next after this key the last time.
     pub(crate) next: u32,
+    /// If the object here has as many children as may have columns: the last of those that the table does not have.
+    /// A new key behind it could not take the place of any of them.
+    closed_behind: Option<Box<str>>,
 }
 
 #[derive(Debug, Clone)]
@@ -74,8 +79,10 @@ pub(crate) struct Tree {
     columns: Vec<Column>,
     /// Columns that have a value in this part.
     filled: usize,
-    /// Fields without a column, by object.
-    overflow: HashMap<Path, Overflow>,
+    /// Fields without a column, by the node of their object.
+    overflow: HashMap<u32, Overflow>,
+    /// Whether the current record has added to the overflow.
+    overflowed: bool,
     /// Columns the current record has added a cell to.
     touched: Vec<u32>,
     pub(crate) numbers: Numbers,
@@ -100,6 +107,7 @@ impl Tree {
             columns: Vec::new(),
             filled: 0,
             overflow: HashMap::new(),
+            overflowed: false,
             touched: Vec::new(),
             numbers,
             serial: 0,
@@ -126,6 +134,7 @@ impl Tree {
             let node = self.ensure(&column.identity.path);
             self.nodes[node as usize].known |= 1 << column.identity.kind as u8;
         }
+        self.nodes.iter_mut().for_each(|node| node.planted = true);
     }
 
     /// Whether there is no room for another column; those of the table do not take any.
@@ -184,6 +193,25 @@ impl Tree {
             None if self.is_overgrown() => None,
             None => Some(self.add(node, key)),
             found => found,
+        }
+    }
+
+    /// Whether it is certain that `key`, which has no node, gets no column under `node`.
+    pub(crate) fn refuses(&self, node: u32, key: &str) -> bool {
+        self.nodes[node as usize].closed_behind.as_deref().is_some_and(|last| key > last)
+    }
+
+    /// Finds the objects that have no room for further children, after the part was fitted to the table's limits.
+    fn close_full_objects(&mut self) {
+        for at in 0..self.nodes.len() {
+            let children = &self.nodes[at].children;
+            if children.len() < self.limits.children {
+                continue;
+            }
+            let new =
+                children.iter().map(|child| &self.nodes[*child as usize]).filter(|child| !child.planted);
+            let last = new.map(|child| &child.key).max().cloned();
+            self.nodes[at].closed_behind = Some(last.unwrap_or_default());
         }
     }
 
@@ -267,6 +295,10 @@ impl Tree {
             let child = match self.child(node, key) {
                 Some(child) => child,
                 None if !has_leaf(value) => continue,
+                None if self.refuses(node, key) => {
+                    self.push_refused(node, key, value);
+                    continue;
+                }
                 None if self.is_full() => {
                     self.push_overflow(node, Some(key), value);
                     continue;
@@ -345,12 +377,26 @@ impl Tree {
 
     /// Keeps what no column has room for with the record itself, under its whole path.
     fn push_overflow(&mut self, node: u32, key: Option<&str>, value: &Value<'_>) {
-        self.spilled = true;
-        let mut overflow = self.overflow.remove(&Path::root()).unwrap_or_default();
+        let mut overflow = self.overflow.remove(&ROOT).unwrap_or_default();
         let mut keys = self.keys(node);
         keys.extend(key);
         push_leaves(&mut overflow, self.rows, &mut keys, value, self.numbers);
-        self.overflow.insert(Path::root(), overflow);
+        self.overflow.insert(ROOT, overflow);
+        self.spilled = true;
+        self.overflowed = true;
+    }
+
+    /// Keeps a field of the object at `node` that [`Tree::refuses`] to give a column.
+    pub(crate) fn push_refused(&mut self, node: u32, key: &str, value: &Value<'_>) {
+        self.overflowed = true;
+        let overflow = self.overflow.entry(node).or_default();
+        push_leaves(overflow, self.rows, &mut vec![key], value, self.numbers);
+    }
+
+    /// The same for an integer that is exact as a double, whose text is what a column would print.
+    pub(crate) fn push_refused_integer(&mut self, node: u32, key: &str, text: &str) {
+        self.overflowed = true;
+        self.overflow.entry(node).or_default().push(self.rows, &[key], text);
     }
 
     /// Begins a record.
@@ -359,6 +405,7 @@ impl Tree {
         self.serial += 1;
         self.touched.clear();
         self.ignored_now = 0;
+        self.overflowed = false;
     }
 
     /// The current record is a row.
@@ -370,12 +417,15 @@ impl Tree {
 
     /// Takes back what the current record has added.
     ///
-    /// Nodes stay: they hold no values. Overflow is only ever written for records that are known to be in order.
+    /// Nodes stay: they hold no values.
     pub(crate) fn roll_back(&mut self) {
         for column in self.touched.drain(..) {
             let cells = &mut self.columns[column as usize].cells;
             cells.pop();
             self.filled -= usize::from(cells.is_empty());
+        }
+        if self.overflowed {
+            self.overflow.values_mut().for_each(|overflow| overflow.take_back(self.rows));
         }
         self.ignored_now = 0;
     }
@@ -399,6 +449,10 @@ impl Tree {
     fn prune(&mut self) {
         let is_full = self.is_full();
         let spilled = self.spilled || is_full;
+        let closed: Vec<_> =
+            self.nodes.iter().enumerate().filter(|(_, node)| node.closed_behind.is_some()).collect();
+        let closed: Vec<(Path, Option<Box<str>>)> =
+            closed.into_iter().map(|(at, node)| (self.path(at as u32), node.closed_behind.clone())).collect();
         let mut part = self.take_part();
         if is_full {
             let fit = part.fit(&self.schema, &self.limits);
@@ -414,7 +468,17 @@ impl Tree {
             cells.append(&column.cells, 0);
         }
         self.touched.clear();
-        self.overflow.extend(part.overflow);
+        for (path, last) in closed {
+            let node = self.ensure(&path);
+            self.nodes[node as usize].closed_behind = last;
+        }
+        if is_full {
+            self.close_full_objects();
+        }
+        for (path, overflow) in part.overflow {
+            let node = self.ensure(&path);
+            self.overflow.insert(node, overflow);
+        }
     }
 
     /// What has been collected, as a part without number, range and rejects. The tree is ready for the next part.
@@ -432,9 +496,12 @@ impl Tree {
         columns.sort_by(|a, b| a.identity.cmp(&b.identity));
         let overflow = std::mem::take(&mut self.overflow);
         self.filled = 0;
+        let overflow = overflow.into_iter().filter(|(_, entries)| !entries.is_empty());
+        let overflow = overflow.map(|(node, entries)| (self.path(node), entries)).collect();
+        self.nodes.iter_mut().for_each(|node| node.closed_behind = None);
         Part {
             columns,
-            overflow: overflow.into_iter().collect(),
+            overflow,
             rows: std::mem::take(&mut self.rows),
             ignored: std::mem::take(&mut self.ignored),
             spilled: std::mem::take(&mut self.spilled),
@@ -493,9 +560,11 @@ impl Node {
             by_key: HashMap::new(),
             columns: [NONE; Kind::ALL.len()],
             known: 0,
+            planted: false,
             seen: 0,
             first: NONE,
             next: NONE,
+            closed_behind: None,
         }
     }
 }

@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use iotlake_flatten::{Contract, Declared, Kind, Numbers, Path, Schema, Type};
 
-/// The contract as a TOML file, which [`super::parse`] reads back as the same contract.
+/// The contract as a TOML file, which [`super::parse()`] reads back as the same contract.
 pub fn to_toml(contract: &Contract) -> String {
     let mut text = options(contract);
     for declared in &contract.columns {

@@ -12,19 +12,40 @@ use crate::support::{assert_same, contents};
 
 fn write_source(folder: &Path, hours: u32) {
     let dirt = Dirt::spread(0.1).unwrap();
-    let kit = Kit { seed: 23, devices: 40, hours, objects_per_hour: 3, messages_per_hour: 12, dirt, ..Kit::sample() };
+    let kit = Kit {
+        seed: 23,
+        devices: 40,
+        hours,
+        objects_per_hour: 3,
+        messages_per_hour: 12,
+        dirt,
+        ..Kit::sample()
+    };
     for object in (Kit { gzip: Gzip::Hour(1), ..kit }).objects() {
         let path = folder.join(&object.key);
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
         std::fs::write(path, &object.bytes).unwrap();
     }
-    std::fs::write(folder.with_extension("toml"), "part_bytes = 16384\n\n[[column]]\npath = \"ts\"\ntype = \"bigint\"\n")
-        .unwrap();
+    std::fs::write(
+        folder.with_extension("toml"),
+        "part_bytes = 16384\n\n[[column]]\npath = \"ts\"\ntype = \"bigint\"\n",
+    )
+    .unwrap();
 }
 
 fn start(source: &Path, lake: &Path) -> Child {
     Command::new(env!("CARGO_BIN_EXE_iotlake"))
-        .args(["backfill", "--quiet", "--partition-by", "event:ts", "--jobs", "2", "--threads", "1", "--contract"])
+        .args([
+            "backfill",
+            "--quiet",
+            "--partition-by",
+            "event:ts",
+            "--jobs",
+            "2",
+            "--threads",
+            "1",
+            "--contract",
+        ])
         .arg(source.with_extension("toml"))
         .arg("--lake")
         .args([lake, source])
@@ -59,7 +80,10 @@ fn killed_a_hundred_times_at_random_the_lake_is_the_same() {
     let duration = begin.elapsed();
     let whole = Lake::open_local(&whole).unwrap();
     let expected = contents(&*whole.storage);
-    assert!(expected.keys().filter(|key| key.ends_with("-00001.parquet")).count() > 5, "sources have several parts");
+    assert!(
+        expected.keys().filter(|key| key.ends_with("-00001.parquet")).count() > 5,
+        "sources have several parts"
+    );
     check_clean(&whole);
 
     let mut random = SplitMix64::new(99);
@@ -105,7 +129,8 @@ fn three_processes_at_once_lose_nothing_and_duplicate_nothing() {
     // The order in which columns came may differ from that of a single process, but not which, nor any row.
     let columns = |lake: &Lake| {
         let table = lake.catalog.table("events").unwrap().unwrap();
-        let mut columns: Vec<_> = table.schema.columns().iter().map(|column| column.identity.clone()).collect();
+        let mut columns: Vec<_> =
+            table.schema.columns().iter().map(|column| column.identity.clone()).collect();
         columns.sort();
         columns
     };

@@ -257,7 +257,8 @@ fn a_source_that_changed_is_a_conflict_until_it_is_replaced() {
     let left = contents(&*lake.storage);
     // The rejects of the old version are gone; that there was a partition of rejects stays known.
     let expected = contents(&*fresh.storage);
-    let left = left.into_iter().filter(|(key, _)| expected.contains_key(key) || !key.contains("_rejects")).collect();
+    let left =
+        left.into_iter().filter(|(key, _)| expected.contains_key(key) || !key.contains("_rejects")).collect();
     assert_same(&left, &expected, "replaced");
     run(&lake, &changed, &options);
 }
@@ -321,7 +322,9 @@ fn where_so_many_keys_come_that_columns_run_out_every_job_count_gives_the_same_l
         let mut text = String::new();
         for record in 0..400 {
             let (a, b) = (record * 7 % 300, record * 13 % 90);
-            text += &format!("{{\"k{a:03}\":{record},\"o\":{{\"x{object}_{b}\":{{\"y\":\"z\"}}}},\"ts\":{record}}}\n");
+            text += &format!(
+                "{{\"k{a:03}\":{record},\"o\":{{\"x{object}_{b}\":{{\"y\":\"z\"}}}},\"ts\":{record}}}\n"
+            );
         }
         source.put(&format!("2026/03/01/{object:02}/o"), text.as_bytes()).unwrap();
     }

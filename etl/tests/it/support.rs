@@ -39,7 +39,15 @@ pub fn small_parts() -> Options {
 /// Dirty kit messages in Firehose-named objects, some of them gzip.
 pub fn dirty_source() -> MemoryStorage {
     let dirt = Dirt::spread(0.15).unwrap();
-    let kit = Kit { seed: 11, devices: 30, hours: 4, objects_per_hour: 2, dirt, gzip: Gzip::Hour(2), ..Kit::sample() };
+    let kit = Kit {
+        seed: 11,
+        devices: 30,
+        hours: 4,
+        objects_per_hour: 2,
+        dirt,
+        gzip: Gzip::Hour(2),
+        ..Kit::sample()
+    };
     let storage = MemoryStorage::new("raw");
     for object in kit.objects() {
         storage.put(&object.key, &object.bytes).unwrap();
@@ -93,7 +101,8 @@ pub fn contents(storage: &dyn Storage) -> BTreeMap<String, Vec<u8>> {
 /// Fails with the first key that differs; whole lakes are too long to print.
 #[track_caller]
 pub fn assert_same(left: &BTreeMap<String, Vec<u8>>, right: &BTreeMap<String, Vec<u8>>, why: &str) {
-    let keys: Vec<_> = left.keys().chain(right.keys()).filter(|key| left.get(*key) != right.get(*key)).collect();
+    let keys: Vec<_> =
+        left.keys().chain(right.keys()).filter(|key| left.get(*key) != right.get(*key)).collect();
     assert!(keys.is_empty(), "{why}: {} objects differ, the first is {}", keys.len(), keys[0]);
 }
 

@@ -34,7 +34,8 @@ fn read(file: Vec<u8>) -> RecordBatch {
 fn rows_come_back_with_lineage_and_nulls() {
     let contract = Contract::empty().declare("when", Type::Timestamp).declare("unused", Type::Double);
     let empty = schema(&contract);
-    let text = b"{\"b\":1.5,\"s\":\"x\",\"when\":1772355600123}\nbroken\n{\"a\":9007199254740993,\"s\":\"y\"}\n{}\n";
+    let text =
+        b"{\"b\":1.5,\"s\":\"x\",\"when\":1772355600123}\nbroken\n{\"a\":9007199254740993,\"s\":\"y\"}\n{}\n";
     let mut part = parts(text, 9, &empty, Options::default()).remove(0);
     let table = settle(&mut part, &empty);
     let batch = read(ENCODER.encode(&part, &table).unwrap());
@@ -69,7 +70,8 @@ fn the_bytes_do_not_depend_on_threads_and_are_those_of_this_layout() {
         for threads in [1, 2, 8] {
             let empty = schema(&Contract::default());
             let mut part =
-                parts(&text, 99_999, &empty, Options { threads, chunk_bytes: 50_000, ..Options::default() }).remove(0);
+                parts(&text, 99_999, &empty, Options { threads, chunk_bytes: 50_000, ..Options::default() })
+                    .remove(0);
             let table = settle(&mut part, &empty);
             let encoder = Encoder { compression, parallel: threads > 1, ..ENCODER };
             files.push(vec![encoder.encode(&part, &table).unwrap(), encoder.encode_rejects(&part).unwrap()]);

@@ -73,7 +73,7 @@ fn merge(into: &mut Value, keys: &[&str], value: Value) {
 fn field() -> impl Strategy<Value = (String, Value)> {
     let key = "[a-l]";
     let leaf = prop_oneof![
-        (-50i64..50).prop_map(|n| Value::from(n)),
+        (-50i64..50).prop_map(Value::from),
         "[a-z]{1,3}".prop_map(Value::String),
         Just(Value::Bool(true)),
         Just(serde_json::json!([1, {"x": "y"}])),

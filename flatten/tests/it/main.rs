@@ -1,5 +1,7 @@
 //! Proofs of the flattener from outside, one module for each claim.
 
+#![allow(clippy::disallowed_methods, reason = "tests read golden files")]
+
 mod agreement;
 mod encoding;
 mod limits;
