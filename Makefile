@@ -24,17 +24,15 @@ doc:
 pure:
 	.ci/pure
 
-## slow: proofs that need an optimised build and minutes: memory, kills. Without SQL, so that DataFusion is not
-## compiled a second time; no proof of these asks a query.
+## slow: proofs that need an optimised build and minutes. Without SQL, so that DataFusion is not compiled a second
+## time; none of them asks a query
 slow:
-	$(CARGO) build --release -p iotlake --no-default-features --features cli
-	$(CARGO) build --release -p iotlake-fixtures
-	$(CARGO) test --release -p iotlake-flatten -- --ignored
-	$(CARGO) test --release -p iotlake --no-default-features --features cli -- --ignored
+	$(CARGO) test --release -p iotlake --no-default-features --features cli --test memory -- --nocapture --test-threads 1
 
 ## bench: figures; see benches/README.md for how they were made
 bench:
-	$(CARGO) bench --workspace
+	$(CARGO) run --release -p iotlake-benches --bin approaches
+	$(CARGO) run --release -p iotlake-benches --bin stages
 
 ## venv: the Python readers that the lake is read back with
 venv: .venv/.complete
