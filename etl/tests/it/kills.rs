@@ -55,10 +55,10 @@ fn start(source: &Path, lake: &Path) -> Child {
         .unwrap()
 }
 
-/// Exit code 3: done, with rejects.
+/// Exit code 3: done, with rejects; 0 where the runs that were killed had left nothing to do.
 #[track_caller]
 fn finish(child: &mut Child) {
-    assert_eq!(child.wait().unwrap().code(), Some(3));
+    assert!(matches!(child.wait().unwrap().code(), Some(0 | 3)));
 }
 
 #[track_caller]
