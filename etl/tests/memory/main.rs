@@ -69,7 +69,8 @@ fn a_backfill_of_two_thousand_objects() {
     let folder = tempfile::tempdir().unwrap();
     let source = folder.path().join("raw");
     let dirt = Dirt::spread(0.02).unwrap();
-    let kit = Kit { devices: 200, hours: 200, objects_per_hour: 10, messages_per_hour: 20, dirt, ..Kit::default() };
+    let kit =
+        Kit { devices: 200, hours: 200, objects_per_hour: 10, messages_per_hour: 20, dirt, ..Kit::default() };
     let mut count = 0;
     for object in kit.objects() {
         let path = source.join(&object.key);
