@@ -71,11 +71,14 @@ pub fn try_run(lake: &Lake, from: &dyn Storage, options: &Options) -> Result<Sum
     Ok(backfill::backfill(lake, from, &plan, options, &AtomicBool::new(false), &())?)
 }
 
-/// The same, where nothing may fail.
+/// The same, where nothing may fail, and the lake keeps every rule afterwards.
 pub fn run(lake: &Lake, from: &dyn Storage, options: &Options) -> Summary {
     let summary = try_run(lake, from, options).unwrap();
     assert!(summary.failed.is_empty(), "{:?}", summary.failed);
     assert!(summary.balances(), "{summary:?}");
+    let audit =
+        iotlake::audit::audit(&*lake.storage, &*lake.catalog, iotlake::audit::Depth::Footers).unwrap();
+    assert!(audit.is_clean(), "{:?}", audit.findings);
     summary
 }
 
