@@ -3,8 +3,9 @@
 PYTHON ?= python3
 CARGO ?= cargo
 READERS := etl/tests/readers/requirements.txt
+SERVERS := etl/tests/aws/requirements.txt
 
-.PHONY: all test lint doc pure slow bench venv
+.PHONY: all test lint doc pure slow bench venv lambda
 
 all: test
 
@@ -24,6 +25,11 @@ doc:
 pure:
 	.ci/pure
 
+## lambda: what is deployed, target/lambda/ingest-<architecture>.zip. The x86-64 one is linked against the glibc of Amazon
+## Linux 2023, whatever this machine has; the arm64 one is made where the Rust toolchain has its target
+lambda: .venv-aws/.complete
+	PATH="$(CURDIR)/.venv-aws/bin:$$PATH" CARGO="$(CARGO)" .ci/lambda
+
 ## slow: proofs that need an optimised build and minutes. Without SQL, so that DataFusion is not compiled a second
 ## time; none of them asks a query
 slow:
@@ -34,10 +40,13 @@ bench:
 	$(CARGO) run --release -p iotlake-benches --bin approaches
 	$(CARGO) run --release -p iotlake-benches --bin stages
 
-## venv: the Python readers that the lake is read back with
-venv: .venv/.complete
+## venv: what tests need in Python: readers of a lake, and the servers that stand in for AWS. Two environments, for they
+## want different versions of PyArrow
+venv: .venv/.complete .venv-aws/.complete
 
 .venv/.complete: $(READERS)
-	test -x .venv/bin/python || $(PYTHON) -m venv .venv
-	.venv/bin/python -m pip install --quiet --disable-pip-version-check --requirement $(READERS)
+.venv-aws/.complete: $(SERVERS)
+.venv/.complete .venv-aws/.complete:
+	test -x $(@D)/bin/python || $(PYTHON) -m venv $(@D)
+	$(@D)/bin/python -m pip install --quiet --disable-pip-version-check --requirement $<
 	touch $@

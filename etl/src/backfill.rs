@@ -13,7 +13,7 @@ use iotlake_flatten::{Contract, Schema};
 
 use crate::catalog::{CatalogError, Table};
 use crate::lake::Lake;
-use crate::pipeline::{Counts, Outcome, Pipeline, PipelineError, Run, Shared, Status};
+use crate::pipeline::{Counts, Outcome, Pipeline, PipelineError, Run, Shared, Status, Watch};
 use crate::plan::Plan;
 use crate::source::SourceObject;
 use crate::storage::Storage;
@@ -118,13 +118,8 @@ pub fn backfill(
             let Some(source) = plan.sources.get(index) else { break };
             let turn = turns.enter(index);
             let is_stopped = || stop.load(Ordering::Relaxed);
-            let on_read = |bytes| {
-                if is_stopped() {
-                    shared.stop.store(true, Ordering::Relaxed);
-                }
-                observer.read(bytes);
-            };
-            let pipeline = Pipeline { lake, from, run, shared: &shared, on_read: &on_read };
+            let watch = Reading { stop, observer };
+            let pipeline = Pipeline { lake, from, run, shared: &shared, watch: &watch };
             let result = if is_stopped() {
                 turn.close();
                 Err(PipelineError::Stopped)
@@ -146,6 +141,22 @@ pub fn backfill(
     summary.interrupted = stop.load(Ordering::Relaxed);
     summary.failed.sort_by(|(a, _), (b, _)| a.cmp(b));
     Ok(summary)
+}
+
+/// Hands on what is read, and the wish to stop.
+struct Reading<'a> {
+    stop: &'a AtomicBool,
+    observer: &'a dyn Observer,
+}
+
+impl Watch for Reading<'_> {
+    fn read(&self, stored_bytes: u64) {
+        self.observer.read(stored_bytes);
+    }
+
+    fn is_stopped(&self) -> bool {
+        self.stop.load(Ordering::Relaxed)
+    }
 }
 
 /// Makes the table and its view, unless they are there.

@@ -8,8 +8,11 @@
 //! times, no order of arrival), so that a run that was killed and one that was not leave the same bytes.
 
 use std::sync::Arc;
+use std::time::SystemTime;
 
+use iotlake_flatten::naming::hexadecimal;
 use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
 
 pub use crate::digest::{Digest, source_hash};
 use crate::partition::{Partition, PartitionBy};
@@ -78,6 +81,17 @@ pub struct Output {
     pub rows: u64,
     /// XXH3-128 of its bytes, in hexadecimal.
     pub digest: String,
+}
+
+/// What can be told of a done source without its receipt being read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Note {
+    /// [`Receipt::size`].
+    pub size: u64,
+    /// [`Receipt::etag`].
+    pub etag: Option<String>,
+    /// When the receipt was written, if the storage knows.
+    pub written: Option<SystemTime>,
 }
 
 /// What became of the records of a source: `records = rows + rejected`.
@@ -176,6 +190,22 @@ impl Ledger {
         format!("{RECEIPTS}/{table}/{}/{}.json", hour.day_folder(), source_hash(identity))
     }
 
+    /// Whether a source is done, in one look that reads nothing where the storage keeps notes.
+    ///
+    /// # Errors
+    /// [`LedgerError::Collision`] if the receipt there is that of another source.
+    pub fn look(&self, table: &str, identity: &str) -> Result<Option<Note>, LedgerError> {
+        let Some(meta) = self.storage.head(&Ledger::key(table, identity))? else { return Ok(None) };
+        let written = meta.modified;
+        let noted = meta.note.as_deref().and_then(|note| read_note(note, identity));
+        if let Some((size, etag)) = noted {
+            return Ok(Some(Note { size, etag, written }));
+        }
+        // Without a note, or with one that is not of this source, the receipt itself has the word.
+        let receipt = self.head(table, identity)?;
+        Ok(receipt.map(|Receipt { size, etag, .. }| Note { size, etag, written }))
+    }
+
     /// The receipt of a source; `None` if it is not done.
     ///
     /// # Errors
@@ -199,7 +229,7 @@ impl Ledger {
         let key = Ledger::key(table, &receipt.source);
         let mut bytes = serde_json::to_vec_pretty(receipt).expect("a receipt has text keys and integers");
         bytes.push(b'\n');
-        if self.storage.put_if_absent(&key, &bytes)? == Put::Created {
+        if self.storage.put_noted(&key, &bytes, &note_of(receipt))? == Put::Created {
             return Ok(());
         }
         let Some(there) = self.head(table, &receipt.source)? else {
@@ -262,6 +292,29 @@ impl Ledger {
         let (identity, difference) = (receipt.source.clone(), difference.to_owned());
         Err(LedgerError::Conflict { uri: self.storage.uri(key), identity, difference })
     }
+}
+
+/// The note of a receipt: format, size, etag or `-`, and the SHA-256 of the identity, which itself may be too long.
+fn note_of(receipt: &Receipt) -> String {
+    let etag = receipt.etag.as_deref().filter(|etag| is_word(etag)).unwrap_or("-");
+    format!("1 {} {etag} {}", receipt.size, identity_hash(&receipt.source))
+}
+
+/// Size and etag from the note on the receipt of the source `identity`; `None` if it is not one.
+fn read_note(note: &str, identity: &str) -> Option<(u64, Option<String>)> {
+    let mut words = note.split(' ');
+    let (format, size, etag) = (words.next()?, words.next()?, words.next()?);
+    let is_ours = format == "1" && words.next()? == identity_hash(identity) && words.next().is_none();
+    let etag = (etag != "-").then(|| etag.to_owned());
+    is_ours.then_some((size.parse().ok()?, etag))
+}
+
+fn is_word(text: &str) -> bool {
+    (2..=256).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic())
+}
+
+fn identity_hash(identity: &str) -> String {
+    hexadecimal(&Sha256::digest(identity))
 }
 
 impl Receipt {

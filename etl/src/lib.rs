@@ -6,6 +6,8 @@
 //! a seam knows nothing of what lies behind it.
 
 pub mod audit;
+#[cfg(feature = "aws")]
+pub mod aws;
 pub mod backfill;
 pub mod catalog;
 pub mod contract;
@@ -13,13 +15,17 @@ pub mod convert;
 pub mod decode;
 pub mod digest;
 pub mod error;
+#[cfg(feature = "lambda")]
+pub mod ingest;
 pub mod lake;
 pub mod ledger;
+pub mod location;
 pub mod partition;
 pub mod pipeline;
 pub mod plan;
 #[cfg(feature = "query")]
 pub mod query;
+pub mod remote;
 mod replace;
 pub mod source;
 pub mod storage;

@@ -9,7 +9,6 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::io::Read;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use iotlake_flatten::time::Hour;
@@ -21,7 +20,7 @@ use crate::catalog::{CatalogError, REJECTS_SUFFIX, Table};
 use crate::decode::{DecodeError, Decoder, Stored};
 use crate::digest::{Digest, source_hash};
 use crate::lake::Lake;
-use crate::ledger::{Counts as Ledgered, LedgerError, Output, Receipt, ReceiptOptions};
+use crate::ledger::{Counts as Ledgered, LedgerError, Note, Output, Receipt, ReceiptOptions};
 use crate::partition::{Partition, PartitionBy};
 use crate::replace;
 use crate::source::SourceObject;
@@ -110,12 +109,14 @@ pub enum Status {
 pub struct Outcome {
     /// Whether there was anything to do.
     pub status: Status,
-    /// Accounts; of a source that was already done, those of its receipt.
+    /// Accounts of what was done now; nothing for a source that was already done.
     pub counts: Counts,
     /// Number of rejects by [`iotlake_flatten::Reason::code`]. Empty for a source that was already done.
     pub rejects_by_reason: BTreeMap<&'static str, u64>,
     /// Columns that the table did not have before.
     pub new_columns: Vec<TableColumn>,
+    /// How often another writer changed the table first.
+    pub conflicts: u32,
     /// What a person should know though nothing failed: damage in a compressed stream.
     pub warnings: Vec<String>,
 }
@@ -136,6 +137,9 @@ pub enum PipelineError {
     /// Other writers changed the table every time before this source could be fitted to it.
     #[error("{identity}: the table changed too often while the source was read")]
     Contended { identity: String },
+    /// The key does not tell the hour that the table is partitioned by.
+    #[error("{identity}: there is no hour in its key, and the table is partitioned by arrival")]
+    NoHour { identity: String },
     /// The run was stopped.
     #[error("stopped")]
     Stopped,
@@ -174,6 +178,9 @@ impl PipelineError {
                 Some("this is a bug in iotlake; please report it with the source")
             }
             PipelineError::Contended { .. } => Some("run again"),
+            PipelineError::NoHour { .. } => {
+                Some("say how keys tell their hour: --key-pattern, or IOTLAKE_KEY_PATTERN of the function")
+            }
             PipelineError::Stopped => Some("run again: what is done is not done twice"),
             PipelineError::Source { source, .. } => source.hint(),
             PipelineError::Decode { source, .. } => source.hint(),
@@ -196,8 +203,6 @@ impl From<Closed> for PipelineError {
 pub struct Shared {
     table: Mutex<Arc<Table>>,
     partitions: Mutex<HashSet<(bool, Partition)>>,
-    /// Set to stop the run between parts.
-    pub stop: AtomicBool,
 }
 
 impl Shared {
@@ -206,7 +211,6 @@ impl Shared {
         Shared {
             table: Mutex::new(Arc::new(table)),
             partitions: Mutex::new(HashSet::new()),
-            stop: AtomicBool::new(false),
         }
     }
 
@@ -234,8 +238,48 @@ pub struct Pipeline<'a> {
     pub run: &'a Run,
     /// What sources of this run share.
     pub shared: &'a Shared,
-    /// Told how many stored bytes were read.
-    pub on_read: &'a (dyn Fn(u64) + Sync),
+    /// Told how it goes.
+    pub watch: &'a dyn Watch,
+}
+
+/// Watches the way of a source.
+pub trait Watch: Sync {
+    /// So many more bytes of the source, as stored, were read.
+    fn read(&self, _stored_bytes: u64) {}
+
+    /// What was done until now is over, and this begins.
+    fn enter(&self, _stage: Stage) {}
+
+    /// A part was read; it is not written yet.
+    fn part(&self, _part: &Part) {}
+
+    /// Whether to stop: what is being written is finished, then the source ends in [`PipelineError::Stopped`].
+    fn is_stopped(&self) -> bool {
+        false
+    }
+}
+
+/// Watches nothing.
+impl Watch for () {}
+
+/// What the time of a source is spent on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Stage {
+    /// Looking for a receipt.
+    Ledger,
+    /// Fetching, decoding and flattening, which go on together.
+    Read,
+    /// Asking the catalog for columns.
+    Resolve,
+    /// Making Parquet of columns.
+    Encode,
+    /// Writing files.
+    Write,
+    /// Making partitions known.
+    Register,
+    /// Writing the receipt.
+    Receipt,
 }
 
 /// Everything a source has had written so far.
@@ -252,6 +296,7 @@ struct Written {
     accounted: u64,
     rejects_by_reason: BTreeMap<&'static str, u64>,
     new_columns: Vec<TableColumn>,
+    conflicts: u32,
 }
 
 /// Why reading a source stopped before its end.
@@ -274,14 +319,15 @@ impl Pipeline<'_> {
     /// See [`PipelineError`]. Nothing a reader could take for data of this source in error is left behind: what was
     /// written is what the next attempt would write.
     pub fn process(&self, source: &SourceObject, turn: &Turn<'_>) -> Result<Outcome, PipelineError> {
-        let ledger = self.lake.ledger();
-        if let Some(receipt) = ledger.head(&self.run.table, &source.identity)? {
-            if !self.run.replace {
-                return self.already_done(source, receipt);
+        self.watch.enter(Stage::Ledger);
+        let (ledger, table) = (self.lake.ledger(), &self.run.table);
+        if self.run.replace {
+            match ledger.head(table, &source.identity)? {
+                Some(receipt) => replace::remove(self.lake, table, &receipt)?,
+                None => replace::resume(self.lake, table, &source.identity)?,
             }
-            replace::remove(self.lake, &self.run.table, &receipt)?;
-        } else if self.run.replace {
-            replace::resume(self.lake, &self.run.table, &source.identity)?;
+        } else if let Some(note) = ledger.look(table, &source.identity)? {
+            return self.already_done(source, &note);
         }
         for _ in 0..8 {
             match self.ingest(source, turn) {
@@ -298,46 +344,53 @@ impl Pipeline<'_> {
         Err(PipelineError::Contended { identity: source.identity.clone() })
     }
 
-    fn already_done(&self, source: &SourceObject, receipt: Receipt) -> Result<Outcome, PipelineError> {
-        if let Some(difference) = self.change(source, &receipt)? {
+    fn already_done(&self, source: &SourceObject, note: &Note) -> Result<Outcome, PipelineError> {
+        if let Some(difference) = self.change(source, note)? {
             return Err(PipelineError::Changed { identity: source.identity.clone(), difference });
         }
-        let counts = Counts {
-            records: receipt.counts.records,
-            rows: receipt.counts.rows,
-            rejected: receipt.counts.rejected,
-            ignored: receipt.counts.ignored,
-            bytes_stored: receipt.size,
-            bytes_decoded: receipt.counts.bytes_decoded,
-            ..Counts::default()
-        };
-        (self.on_read)(source.size);
+        self.watch.read(source.size);
         Ok(Outcome {
             status: Status::AlreadyDone,
-            counts,
+            counts: Counts::default(),
             rejects_by_reason: BTreeMap::new(),
             new_columns: Vec::new(),
+            conflicts: 0,
             warnings: Vec::new(),
         })
     }
 
-    /// How the source differs from what its receipt says was read. Its version tells where the storage has such;
-    /// otherwise a file that was last changed before its receipt was written has not changed, and any other is read.
-    fn change(&self, source: &SourceObject, receipt: &Receipt) -> Result<Option<String>, PipelineError> {
-        if source.size != receipt.size {
-            return Ok(Some(format!("it had {} bytes and has {} now", receipt.size, source.size)));
-        }
-        if source.etag.is_some() && source.etag == receipt.etag {
+    /// How the source differs from what its receipt says was read.
+    ///
+    /// Its version tells, where the storage has such: first the one that was announced, which costs nothing; but an
+    /// announcement may be older than the source, so before it counts as changed the source is asked. Where there are
+    /// no versions, a file that was last changed before its receipt was written has not changed. Any other is read.
+    fn change(&self, source: &SourceObject, note: &Note) -> Result<Option<String>, PipelineError> {
+        let failed = |error| PipelineError::Source { identity: source.identity.clone(), source: error };
+        let is_same = |size, etag: &Option<String>| size == note.size && etag.is_some() && *etag == note.etag;
+        if is_same(source.size, &source.etag) {
             return Ok(None);
         }
-        let key = crate::ledger::Ledger::key(&self.run.table, &source.identity);
-        let noted = self.lake.storage.head(&key)?.and_then(|meta| meta.modified);
-        if let (Some(changed), Some(noted)) = (source.modified, noted)
-            && changed < noted
+        let mut size = source.size;
+        if source.etag.is_some() {
+            // A source that was removed after it was ingested is no change to what was ingested.
+            let Some(now) = self.from.head(&source.key).map_err(failed)? else { return Ok(None) };
+            if is_same(now.size, &now.etag) {
+                return Ok(None);
+            }
+            size = now.size;
+        }
+        if size != note.size {
+            return Ok(Some(format!("it had {} bytes and has {size} now", note.size)));
+        }
+        let has_versions = source.etag.is_some() && note.etag.is_some();
+        if let (false, Some(changed), Some(written)) = (has_versions, source.modified, note.written)
+            && changed < written
         {
             return Ok(None);
         }
-        let failed = |error| PipelineError::Source { identity: source.identity.clone(), source: error };
+        let receipt = self.lake.ledger().head(&self.run.table, &source.identity)?;
+        // Removed between the two looks, by a `--replace` of somebody else: theirs is the newer word.
+        let Some(receipt) = receipt else { return Ok(None) };
         let mut reader = self.from.get(&source.key).map_err(failed)?.reader;
         let mut digest = Digest::new();
         let mut buffer = vec![0; READ_BYTES];
@@ -354,11 +407,12 @@ impl Pipeline<'_> {
     }
 
     fn ingest(&self, source: &SourceObject, turn: &Turn<'_>) -> Result<Outcome, Halt> {
+        self.watch.enter(Stage::Read);
         let table = self.shared.table();
         let failed = |error| PipelineError::Source { identity: source.identity.clone(), source: error };
         let body = self.from.get(&source.key).map_err(failed)?;
         let etag = body.meta.etag.clone();
-        let counted = Counted { inner: body.reader, on_read: self.on_read };
+        let counted = Counted { inner: body.reader, watch: self.watch };
         let mut decoder = Decoder::new(counted, self.run.output_limit);
         let threads = self.run.threads.max(1);
         let options = Options { threads, limits: self.run.limits, ..Options::default() };
@@ -410,24 +464,28 @@ impl Pipeline<'_> {
         turn: &Turn<'_>,
         written: &mut Written,
     ) -> Result<(), Halt> {
-        if self.shared.stop.load(Ordering::Relaxed) {
+        if self.watch.is_stopped() {
             return Err(PipelineError::Stopped.into());
         }
+        self.watch.part(&part);
         let limits = &self.run.limits;
         let mut table = self.shared.table();
         let mut fit = part.fit(&table.schema, limits);
         if !fit.register.is_empty() || fit.has_refused() || part.spilled {
+            self.watch.enter(Stage::Resolve);
             turn.wait().map_err(PipelineError::from)?;
             let propose = &mut |schema: &iotlake_flatten::Schema| part.fit(schema, limits).register;
             let evolved = self.lake.catalog.evolve(&self.run.table, propose).map_err(PipelineError::from)?;
             // Whoever registers a column first brings it; a retry or a sibling finds it there.
             written.new_columns.extend(evolved.registered);
+            written.conflicts += evolved.conflicts;
             table = self.shared.refresh(evolved.table);
             if part.spilled && table.version() != read_with.version() {
                 return Err(Halt::Stale);
             }
             fit = part.fit(&table.schema, limits);
         }
+        self.watch.enter(Stage::Encode);
         // Before the column that tells the time may find no room in the table.
         let hours = match &self.run.partition_by {
             PartitionBy::Event(path) => Some(part.hours(path)),
@@ -458,6 +516,7 @@ impl Pipeline<'_> {
             written.outputs.push(output);
             written.partitions.insert(partition);
         }
+        self.watch.enter(Stage::Read);
         Ok(())
     }
 
@@ -482,6 +541,7 @@ impl Pipeline<'_> {
         rows: u64,
         source: &SourceObject,
     ) -> Result<Output, PipelineError> {
+        self.watch.enter(Stage::Write);
         let storage = &self.lake.storage;
         if storage.put_if_absent(&key, bytes)? == Put::AlreadyThere
             && storage.read(&key)?.is_none_or(|there| there != bytes)
@@ -489,6 +549,7 @@ impl Pipeline<'_> {
             let identity = source.identity.clone();
             return Err(PipelineError::Conflict { uri: storage.uri(&key), identity });
         }
+        self.watch.enter(Stage::Encode);
         Ok(Output { key, bytes: bytes.len() as u64, rows, digest: Digest::of(bytes) })
     }
 
@@ -529,8 +590,10 @@ impl Pipeline<'_> {
             let (accounted, decoded) = (written.accounted, stored.decoded);
             return unbalanced(format!("parts account for {accounted} of {decoded} bytes"));
         }
+        self.watch.enter(Stage::Register);
         self.ensure_partitions(false, &written.partitions)?;
         self.ensure_partitions(true, &written.reject_partitions)?;
+        self.watch.enter(Stage::Receipt);
         let receipt = Receipt {
             format: Receipt::FORMAT,
             source: source.identity.clone(),
@@ -555,6 +618,7 @@ impl Pipeline<'_> {
             counts,
             rejects_by_reason: written.rejects_by_reason,
             new_columns: written.new_columns,
+            conflicts: written.conflicts,
             warnings,
         })
     }
@@ -611,13 +675,13 @@ fn partitioned(
 
 struct Counted<'a> {
     inner: Box<dyn Read + Send>,
-    on_read: &'a (dyn Fn(u64) + Sync),
+    watch: &'a dyn Watch,
 }
 
 impl Read for Counted<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
         let count = self.inner.read(buffer)?;
-        (self.on_read)(count as u64);
+        self.watch.read(count as u64);
         Ok(count)
     }
 }

@@ -7,7 +7,9 @@
 //! found is either in the list or counted; and a source whose partition cannot be told stops the run before it began.
 
 use std::path::Path;
+use std::sync::Arc;
 
+use crate::location::{LazyAws, Location, OpenError, S3Location};
 use crate::partition::{Partition, PartitionBy};
 use crate::source::{KeyPattern, SourceObject};
 use crate::storage::{LocalStorage, Storage, StorageError};
@@ -86,6 +88,9 @@ pub enum PlanError {
         /// Why.
         source: StorageError,
     },
+    /// The source cannot even be looked at.
+    #[error(transparent)]
+    Open(#[from] OpenError),
 }
 
 fn hidden_note(hidden: u64) -> String {
@@ -99,15 +104,61 @@ impl PlanError {
     /// What the user can do about it, if that is known.
     pub fn hint(&self) -> Option<&'static str> {
         match self {
-            PlanError::Missing { .. } => Some("check the path; it is relative to the current folder"),
-            PlanError::Empty { .. } => None,
+            PlanError::Missing { uri } | PlanError::Empty { uri, .. } if is_remote(uri) => {
+                Some("check bucket and prefix; a prefix ends at a `/`")
+            }
+            PlanError::Missing { .. } | PlanError::Empty { .. } => {
+                Some("check the path; it is relative to the current folder")
+            }
             PlanError::NoHour { .. } => Some(
                 "use --partition-by event:ts to file each record by its own time, \
                  or say how the keys are written with --key-pattern '{yyyy}/{MM}/{dd}/{HH}/'",
             ),
             PlanError::Storage { source, .. } => source.hint(),
+            PlanError::Open(error) => error.hint(),
         }
     }
+}
+
+fn is_remote(uri: &str) -> bool {
+    uri.contains("://")
+}
+
+/// Opens `location` as a storage and the selection in it that is meant.
+///
+/// `s3://bucket/key` means the object with exactly this key if there is one, else the folder of that name.
+///
+/// # Errors
+/// As [`open_local`], and [`PlanError::Open`].
+pub fn open(location: &Location, aws: &LazyAws) -> Result<(Arc<dyn Storage>, Selection), PlanError> {
+    match location {
+        Location::Local(path) => {
+            let (storage, selection) = open_local(path)?;
+            Ok((Arc::new(storage), selection))
+        }
+        Location::S3(location) => open_s3(location, aws),
+    }
+}
+
+#[cfg(feature = "aws")]
+fn open_s3(location: &S3Location, aws: &LazyAws) -> Result<(Arc<dyn Storage>, Selection), PlanError> {
+    use crate::storage::S3Storage;
+    let aws = aws.get()?;
+    if let Some((folder, name)) = location.object() {
+        let storage = S3Storage::new(aws, &location.bucket, folder);
+        let head = storage.head(name);
+        let head = head.map_err(|source| PlanError::Storage { uri: location.to_string(), source })?;
+        if head.is_some() {
+            return Ok((Arc::new(storage), Selection::Object(name.to_owned())));
+        }
+    }
+    let storage = S3Storage::new(aws, &location.bucket, location.prefix());
+    Ok((Arc::new(storage), Selection::Folder(String::new())))
+}
+
+#[cfg(not(feature = "aws"))]
+fn open_s3(location: &S3Location, _: &LazyAws) -> Result<(Arc<dyn Storage>, Selection), PlanError> {
+    Err(OpenError::NoAws { location: location.to_string() }.into())
 }
 
 /// Opens the local file or folder `path` as a storage and the selection in it that is meant.
@@ -209,7 +260,7 @@ impl Plan {
             self.outside += 1;
             return;
         }
-        let crate::storage::ObjectMeta { key, size, modified, etag } = meta;
+        let crate::storage::ObjectMeta { key, size, modified, etag, .. } = meta;
         self.sources.push(SourceObject { identity, key, size, modified, etag, hour });
     }
 }

@@ -51,6 +51,18 @@ pub enum ViewType {
     Boolean,
 }
 
+impl ViewType {
+    /// The type's name in Glue and Hive.
+    pub fn hive_type(self) -> &'static str {
+        match self {
+            ViewType::String => "string",
+            ViewType::Integer => "bigint",
+            ViewType::Decimal => "double",
+            ViewType::Boolean => "boolean",
+        }
+    }
+}
+
 /// Where the values of a view's column come from.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -80,7 +92,7 @@ pub enum Dialect {
 
 impl Dialect {
     /// The word for a type.
-    fn type_name(self, ty: ViewType) -> &'static str {
+    pub fn type_name(self, ty: ViewType) -> &'static str {
         match (ty, self) {
             (ViewType::String, _) => "varchar",
             (ViewType::Integer, _) => "bigint",

@@ -248,16 +248,7 @@ impl Part {
             // Neighbours mostly share their hour; computing a calendar date for each would cost more than parsing.
             let mut last: Option<(i64, Option<Hour>)> = None;
             for (at, row) in cells.rows.iter().enumerate() {
-                let micros = match &cells.values {
-                    Values::Double(values) => time::micros_of_double(values[at]),
-                    Values::Long(values) if identity.kind == Kind::Timestamp => Some(values[at]),
-                    Values::Long(values) => time::micros_of_long(values[at]),
-                    Values::Text(texts) if identity.kind == Kind::String => {
-                        std::str::from_utf8(texts.get(at)).ok().and_then(time::micros_of_text)
-                    }
-                    Values::Boolean(_) | Values::Text(_) => None,
-                };
-                let Some(micros) = micros else { continue };
+                let Some(micros) = micros(identity.kind, &cells.values, at) else { continue };
                 let index = micros.div_euclid(3_600_000_000);
                 hours[*row as usize] = match last {
                     Some((known, hour)) if known == index => hour,
@@ -270,6 +261,16 @@ impl Part {
             }
         }
         hours
+    }
+
+    /// The latest of the times that the rows tell at `path`, in microseconds since 1970; `None` where none tells a time
+    /// of this century. Numbers and text are read as [`Part::hours`] does.
+    pub fn latest(&self, path: &Path) -> Option<i64> {
+        let columns = self.columns.iter().filter(|column| column.identity.path == *path);
+        let times = columns.flat_map(|PartColumn { identity, cells }| {
+            (0..cells.rows.len()).filter_map(|at| micros(identity.kind, &cells.values, at))
+        });
+        times.filter(|micros| time::is_of_this_century(*micros)).max()
     }
 
     /// The rows of each group as a part of their own: row `r` goes to `groups[r]`, which is below `count`. Rejects and
@@ -312,6 +313,19 @@ impl Part {
         parts[0].rejects = self.rejects;
         parts[0].ignored = self.ignored;
         parts
+    }
+}
+
+/// The time that value `at` of a column of `kind` tells, in microseconds since 1970.
+fn micros(kind: Kind, values: &Values, at: usize) -> Option<i64> {
+    match values {
+        Values::Double(values) => time::micros_of_double(values[at]),
+        Values::Long(values) if kind == Kind::Timestamp => Some(values[at]),
+        Values::Long(values) => time::micros_of_long(values[at]),
+        Values::Text(texts) if kind == Kind::String => {
+            std::str::from_utf8(texts.get(at)).ok().and_then(time::micros_of_text)
+        }
+        Values::Boolean(_) | Values::Text(_) => None,
     }
 }
 

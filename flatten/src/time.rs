@@ -27,12 +27,17 @@ pub struct Hour {
 impl Hour {
     /// The hour of an instant in microseconds since 1970; `None` outside the years 2000 to 2099.
     pub fn of_micros(micros: i64) -> Option<Hour> {
-        if !(YEAR_2000..YEAR_2100).contains(&micros) {
+        if !is_of_this_century(micros) {
             return None;
         }
         let civil = Timestamp::from_microsecond(micros).ok()?.to_zoned(jiff::tz::TimeZone::UTC).datetime();
         Some(Hour { year: civil.year(), month: civil.month(), day: civil.day(), hour: civil.hour() })
     }
+}
+
+/// Whether an instant in microseconds since 1970 is in the years 2000 to 2099.
+pub fn is_of_this_century(micros: i64) -> bool {
+    (YEAR_2000..YEAR_2100).contains(&micros)
 }
 
 /// Microseconds since 1970 of a number of seconds, milliseconds or microseconds, told apart by magnitude: below 10^11

@@ -1,5 +1,6 @@
 //! What can go wrong with a catalog, by what the caller can do about it.
 
+use crate::remote::RemoteError;
 use crate::storage::StorageError;
 
 /// Why a catalog did not do what it was asked to.
@@ -49,14 +50,27 @@ pub enum CatalogError {
         /// The newest format that this version knows.
         known: u64,
     },
-    /// A document that is not what iotlake writes.
-    #[error("{uri}: not a document of iotlake: {reason}")]
+    /// A document, or a table of Glue, that is not what iotlake writes.
+    #[error("{uri}: not what iotlake writes: {reason}")]
     Damaged {
         /// The document.
         uri: String,
         /// What is wrong with it.
         reason: String,
     },
+    /// Something of that name is there that cannot serve.
+    #[error("`{name}` in {catalog} cannot be used: {reason}")]
+    Foreign {
+        /// The name.
+        name: String,
+        /// The catalog.
+        catalog: String,
+        /// How it can be told.
+        reason: String,
+    },
+    /// The service that is the catalog did not do what it was asked to.
+    #[error(transparent)]
+    Remote(Box<RemoteError>),
     /// The storage below failed.
     #[error("cannot reach the catalog")]
     Storage(#[from] StorageError),
@@ -78,8 +92,12 @@ impl CatalogError {
             }
             CatalogError::Newer { .. } => Some("upgrade iotlake"),
             CatalogError::Damaged { .. } => {
-                Some("restore the document from a backup, or undo the edit that somebody made")
+                Some("undo the edit that somebody made, or restore it from a backup")
             }
+            CatalogError::Foreign { .. } => {
+                Some("choose another name for the table, or another database; nothing of it was changed")
+            }
+            CatalogError::Remote(error) => error.hint(),
             CatalogError::Storage(source) => source.hint(),
             CatalogError::InvalidName { .. } => None,
         }

@@ -14,6 +14,8 @@ pub mod conformance;
 mod document;
 mod embedded;
 mod error;
+#[cfg(feature = "aws")]
+mod glue;
 mod memory;
 
 use std::fmt::Debug;
@@ -22,6 +24,8 @@ use iotlake_flatten::{Identity, LAYOUT, Schema, TableColumn};
 
 pub use embedded::EmbeddedCatalog;
 pub use error::CatalogError;
+#[cfg(feature = "aws")]
+pub use glue::GlueCatalog;
 pub use memory::MemoryCatalog;
 
 use crate::partition::{Partition, PartitionBy};

@@ -1,10 +1,14 @@
 //! What can be typed. What is meant by it, each command decides in its own file.
 
+use std::ffi::OsString;
+use std::fmt;
 use std::path::PathBuf;
 
+use clap::builder::{OsStringValueParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 use clap_complete::Shell;
 
+use iotlake::location::{CatalogChoice, Location};
 use iotlake::partition::{Partition, PartitionBy};
 use iotlake::source::KeyPattern;
 use iotlake_flatten::Compression;
@@ -31,7 +35,7 @@ pub enum Command {
     Backfill(BackfillArgs),
     /// Answer a question in SQL; without one, list the tables
     Query(QueryArgs),
-    /// Show the columns and options of a table
+    /// Show the columns and options of a table, or the columns or SQL of a view
     Schema(SchemaArgs),
     /// Make one Parquet file of one file of records
     #[command(long_about = "Make one Parquet file of one file of records, without a lake.\n\n\
@@ -46,14 +50,36 @@ pub enum Command {
     Man(ManArgs),
 }
 
+/// Which lake.
+#[derive(Debug, Args)]
+pub struct LakeArgs {
+    /// Where the lake lies: a folder, or s3://bucket/prefix
+    #[arg(long, value_name = "DIR|s3://…", value_hint = ValueHint::DirPath, value_parser = location())]
+    pub lake: Location,
+    /// Where its tables are registered: `embedded` (beside the lake) or `glue:DATABASE` (for Athena; lakes on S3 only)
+    #[arg(long, value_name = "embedded|glue:DATABASE", default_value_t)]
+    pub catalog: CatalogChoice,
+}
+
+/// As it is typed again for the same lake.
+impl fmt::Display for LakeArgs {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let LakeArgs { lake, catalog } = self;
+        write!(f, "--lake {lake}")?;
+        if *catalog == CatalogChoice::Embedded { Ok(()) } else { write!(f, " --catalog {catalog}") }
+    }
+}
+
 #[derive(Debug, Args)]
 pub struct BackfillArgs {
-    /// File or folder to ingest
-    #[arg(value_name = "SRC", value_hint = ValueHint::AnyPath)]
-    pub source: PathBuf,
-    /// Folder of the lake; made if missing
-    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
-    pub lake: PathBuf,
+    /// File or folder to ingest, or s3://bucket/prefix
+    #[arg(value_name = "SRC", value_hint = ValueHint::AnyPath, value_parser = location())]
+    pub source: Location,
+    #[command(flatten)]
+    pub lake: LakeArgs,
+    /// Make the database of `--catalog glue:DATABASE` if it is missing
+    #[arg(long)]
+    pub create_database: bool,
     /// Table to ingest into
     #[arg(long, default_value = "events")]
     pub table: String,
@@ -73,7 +99,8 @@ pub struct BackfillArgs {
     /// Leave out sources of this hour and later
     #[arg(long, value_name = "HOUR")]
     pub until: Option<Partition>,
-    /// Sources read side by side; times --threads never more than the cores [default: as many as there are cores]
+    /// Sources read side by side [default: as many as there are cores; for sources on S3, up to four times as many].
+    /// Times --threads never more than the cores, or four times those for sources on S3
     #[arg(long, value_name = "N")]
     pub jobs: Option<usize>,
     /// Threads for each source [default: the cores that --jobs leaves]
@@ -106,9 +133,8 @@ pub struct BackfillArgs {
 pub struct QueryArgs {
     /// The question; names with dots go in double quotes
     pub sql: Option<String>,
-    /// Folder of the lake
-    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
-    pub lake: PathBuf,
+    #[command(flatten)]
+    pub lake: LakeArgs,
     /// How to write the answer [default: table; parquet where --output ends so]
     #[arg(long, value_enum)]
     pub format: Option<FormatWord>,
@@ -122,27 +148,38 @@ pub struct QueryArgs {
 
 #[derive(Debug, Args)]
 pub struct SchemaArgs {
-    /// Table to show; may be left out where a lake has only one
+    /// Table or view to show; may be left out where a lake has only one table
+    #[arg(value_name = "TABLE|VIEW")]
     pub table: Option<String>,
-    /// Folder of the lake
-    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
-    pub lake: PathBuf,
+    #[command(flatten)]
+    pub lake: LakeArgs,
     /// Print a contract (TOML) that declares every column, to start from
     #[arg(long)]
     pub as_contract: bool,
     /// Print JSON
     #[arg(long, conflicts_with = "as_contract")]
     pub json: bool,
+    /// Print the SELECT of a view in Athena's dialect
+    #[arg(
+        long,
+        conflicts_with_all = ["as_contract", "json"],
+        long_help = "Print the SELECT of a view in Athena's dialect, to paste as custom SQL into a data set of \
+            QuickSight or into Athena's editor, with the table's database selected.\n\n\
+            The view itself is in the catalog too. But whether Athena takes names with dots, such as \
+            \"device.deviceid\", within a stored view could not be tried; as a query of its own the statement does \
+            not depend on that."
+    )]
+    pub sql: bool,
 }
 
 #[derive(Debug, Args)]
 pub struct ConvertArgs {
-    /// File of records: plain, gzip or zstd; `-` for standard input
-    #[arg(value_name = "IN", value_hint = ValueHint::FilePath)]
-    pub input: PathBuf,
+    /// File of records, or s3://bucket/key: plain, gzip or zstd; `-` for standard input
+    #[arg(value_name = "IN", value_hint = ValueHint::FilePath, value_parser = location())]
+    pub input: Location,
     /// Parquet file to write; `-` for standard output
-    #[arg(value_name = "OUT", value_hint = ValueHint::FilePath)]
-    pub output: PathBuf,
+    #[arg(value_name = "OUT", value_hint = ValueHint::FilePath, value_parser = location())]
+    pub output: Location,
     /// Columns to declare up front: `default`, `rigado`, or a TOML file
     #[arg(long, value_name = "default|rigado|FILE", default_value = "default")]
     pub contract: String,
@@ -155,7 +192,7 @@ pub struct ConvertArgs {
     /// File for the records that are rejected [default: OUT with `.rejects.parquet`]
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub rejects: Option<PathBuf>,
-    /// What `_source` says [default: the absolute path of IN]
+    /// What `_source` says [default: the absolute path or URI of IN]
     #[arg(long = "as", value_name = "URI")]
     pub known_as: Option<String>,
     /// Overwrite OUT and the file of rejects
@@ -165,9 +202,8 @@ pub struct ConvertArgs {
 
 #[derive(Debug, Args)]
 pub struct AuditArgs {
-    /// Folder of the lake
-    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
-    pub lake: PathBuf,
+    #[command(flatten)]
+    pub lake: LakeArgs,
     /// Also read every file whole and compare it with the digest in its receipt
     #[arg(long)]
     pub bytes: bool,
@@ -219,6 +255,11 @@ pub enum FormatWord {
     Json,
     /// A file; needs --output or a pipe
     Parquet,
+}
+
+/// A path or a URI; a path need not be UTF-8.
+fn location() -> impl TypedValueParser<Value = Location> {
+    OsStringValueParser::new().try_map(|text: OsString| Location::parse(text))
 }
 
 fn parse_size(text: &str) -> Result<u64, String> {

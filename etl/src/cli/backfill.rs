@@ -1,26 +1,28 @@
 //! `iotlake backfill`: what was typed, checked against the lake and the machine, then the library's backfill.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use iotlake::backfill::{self, Options, Summary};
-use iotlake::catalog::{Table, check_name};
+use iotlake::catalog::{CatalogError, Table, check_name};
 use iotlake::lake::Lake;
+use iotlake::location::{CatalogChoice, LazyAws, Location};
 use iotlake::partition::PartitionBy;
 use iotlake::pipeline::Run;
-use iotlake::plan::{self, Plan, PlanError, PlanOptions, Selection};
-use iotlake::storage::LocalStorage;
+use iotlake::plan::{self, Plan, PlanOptions, Selection};
+use iotlake::remote::Fault;
+use iotlake::storage::Storage;
 use iotlake::twin;
 use iotlake::view::{View, rigado_view};
 use iotlake_flatten::{Contract, Limits};
 
-use super::args::BackfillArgs;
+use super::args::{BackfillArgs, LakeArgs};
 use super::exit::{self, Exit, Failure, Outcome};
 use super::progress::Progress;
 use super::report::Report;
-use super::{folder_of, local, read_contract, units, write_file};
+use super::{check_lake, folder_of, open_failure, read_contract, units, write_file};
 
 /// Most bytes that a source decodes to unless it is said otherwise: far beyond any object of a delivery stream, and
 /// still an end to a compressed stream that would fill the disk.
@@ -29,10 +31,18 @@ const MAX_DECODED_BYTES: u64 = 1 << 40;
 /// How many failed sources are printed one by one; the report has all.
 const PRINTED_FAILURES: usize = 20;
 
+/// Sources on S3 are waited for more than they are computed on: a source is a handful of requests one after the other
+/// (receipt, body, files, partition, receipt), some 30 ms each, and a core does in that time what a delivery stream
+/// closes in minutes. Four jobs a core keep it busy; more would only hold more parts in memory, one of 64 MiB each.
+const JOBS_PER_CORE_ON_S3: usize = 4;
+
+/// Sources larger than this compute longer than they wait: two jobs a core then hide what waiting there is, with half
+/// the memory.
+const LARGE_SOURCE: u64 = 8 << 20;
+
 /// What is meant by the command line, given what is in the lake.
 struct Settings {
-    source: PathBuf,
-    lake: PathBuf,
+    aws: LazyAws,
     plan: PlanOptions,
     contract: Contract,
     view: Option<View>,
@@ -43,19 +53,19 @@ struct Settings {
 /// Runs the command.
 pub fn run(arguments: BackfillArgs) -> Outcome {
     let settings = Settings::of(arguments)?;
-    let (from, selection) = plan::open_local(&settings.source)?;
-    let plan = plan::plan(&from, &selection, &settings.plan).map_err(plan_failure)?;
-    let (jobs, threads) =
-        split_cores(settings.arguments.jobs, settings.arguments.threads, plan.sources.len())?;
-    use_threads(jobs * threads);
-    let lake = Lake::create_local(&settings.lake)?;
-    settings.warn_of_twins(&lake, &from, &selection, &plan)?;
+    let (from, selection) = plan::open(&settings.arguments.source, &settings.aws)?;
+    let from = &*from;
+    let plan = plan::plan(from, &selection, &settings.plan)?;
+    let (jobs, threads) = settings.split_cores(&plan)?;
+    use_threads((jobs * threads).min(cores()));
+    let lake = settings.create_lake()?;
+    settings.warn_of_twins(&lake, from, &selection, &plan)?;
 
     let stop = stop_on_interrupt()?;
     let options = settings.options(jobs, threads);
     let started = Instant::now();
     let progress = Progress::new(&plan, settings.arguments.quiet);
-    let summary = backfill::backfill(&lake, &from, &plan, &options, &stop, &progress)?;
+    let summary = backfill::backfill(&lake, from, &plan, &options, &stop, &progress)?;
     let new_columns = progress.finish();
     let seconds = started.elapsed().as_secs_f64();
 
@@ -67,8 +77,13 @@ pub fn run(arguments: BackfillArgs) -> Outcome {
 
 impl Settings {
     fn of(arguments: BackfillArgs) -> Result<Settings, Failure> {
-        local(&arguments.source, "SRC")?;
-        local(&arguments.lake, "--lake")?;
+        check_lake(&arguments.lake)?;
+        if arguments.create_database && arguments.lake.catalog == CatalogChoice::Embedded {
+            let message = "--create-database: the embedded catalog has no database";
+            return Err(
+                Failure::usage(message).with_hint("name one with --catalog glue:DATABASE, or leave it out")
+            );
+        }
         check_name(&arguments.table).map_err(|error| Failure::usage_of(&error, "--table"))?;
         if let (Some(since), Some(until)) = (arguments.since, arguments.until)
             && since >= until
@@ -76,17 +91,18 @@ impl Settings {
             let message = format!("--since {since} --until {until}: no hour is left between them");
             return Err(Failure::usage(message).with_hint("--until is the first hour that is left out"));
         }
-        split_cores(arguments.jobs, arguments.threads, usize::MAX)?;
+        split_cores(arguments.jobs, arguments.threads, usize::MAX, most_threads(&arguments.source))?;
         if let Some(report) = &arguments.report
             && !folder_of(report).is_dir()
         {
             let message = format!("--report {}: its folder does not exist", report.display());
             return Err(Failure::usage(message).with_hint("make the folder first"));
         }
-        keep_apart(&arguments.source, &arguments.lake)?;
+        keep_apart(&arguments.source, &arguments.lake.lake)?;
 
         // A table that is there keeps what it was made with unless something else is asked for.
-        let there = table_of(&arguments.lake, &arguments.table)?;
+        let aws = LazyAws::default();
+        let there = table_of(&arguments, &aws)?;
         let (contract, view) = match (&arguments.contract, &there) {
             (Some(name), _) => {
                 let chosen = read_contract(name)?;
@@ -105,15 +121,27 @@ impl Settings {
             key_pattern: arguments.key_pattern.clone(),
             partition_by,
         };
-        Ok(Settings {
-            source: arguments.source.clone(),
-            lake: arguments.lake.clone(),
-            plan,
-            contract,
-            view,
-            table: arguments.table.clone(),
-            arguments,
-        })
+        Ok(Settings { aws, plan, contract, view, table: arguments.table.clone(), arguments })
+    }
+
+    fn create_lake(&self) -> Result<Lake, Failure> {
+        let BackfillArgs { lake: LakeArgs { lake, catalog }, create_database, .. } = &self.arguments;
+        Lake::create(lake, catalog, *create_database, &self.aws).map_err(open_failure)
+    }
+
+    /// Jobs and threads for these sources.
+    fn split_cores(&self, plan: &Plan) -> Result<(usize, usize), Failure> {
+        let BackfillArgs { source, jobs, threads, .. } = &self.arguments;
+        let sources = plan.sources.len();
+        let most = most_threads(source);
+        let is_large = plan.bytes / (sources as u64).max(1) > LARGE_SOURCE;
+        match (source, jobs) {
+            // What follows is only the default: whoever asks for all of them gets them.
+            (Location::S3(_), None) if is_large => {
+                split_cores(*jobs, *threads, sources, most.min(2 * cores()))
+            }
+            _ => split_cores(*jobs, *threads, sources, most),
+        }
     }
 
     fn options(&self, jobs: usize, threads: usize) -> Options {
@@ -136,11 +164,20 @@ impl Settings {
     fn warn_of_twins(
         &self,
         lake: &Lake,
-        from: &LocalStorage,
+        from: &dyn Storage,
         selection: &Selection,
         plan: &Plan,
     ) -> Result<(), Failure> {
-        let Some(twin) = twin::find(&lake.ledger(), &self.table, from, plan)? else { return Ok(()) };
+        let BackfillArgs { source, lake: LakeArgs { lake: location, .. }, known_as, .. } = &self.arguments;
+        let twin = match (location, source) {
+            (Location::Local(_), _) => twin::find(&lake.ledger(), &self.table, from, plan)?,
+            // Each receipt is a request there, so that only what is most likely a copy is looked for.
+            (Location::S3(_), Location::Local(_)) if known_as.is_none() => {
+                twin::glance(lake, &self.table, from, plan)?
+            }
+            (Location::S3(_), _) => None,
+        };
+        let Some(twin) = twin else { return Ok(()) };
         let message = format!(
             "{} looks as if it was ingested before, as {} (same name, size and digest){}; its rows will be in \
              table {} twice",
@@ -188,45 +225,70 @@ impl Settings {
     }
 }
 
-fn plan_failure(error: PlanError) -> Failure {
-    let is_empty = matches!(error, PlanError::Empty { .. });
-    let failure = Failure::from(error);
-    if is_empty { failure.with_hint("check the path; it is relative to the current folder") } else { failure }
-}
-
 /// The table, if the lake and it are there.
-fn table_of(lake: &Path, table: &str) -> Result<Option<Table>, Failure> {
-    if !lake.exists() {
+fn table_of(arguments: &BackfillArgs, aws: &LazyAws) -> Result<Option<Table>, Failure> {
+    let LakeArgs { lake: location, catalog } = &arguments.lake;
+    if matches!(location, Location::Local(path) if !path.exists()) {
         return Ok(None);
     }
-    Ok(Lake::open_local(lake)?.catalog.table(table)?)
+    let lake = Lake::open(location, catalog, aws).map_err(open_failure)?;
+    match lake.catalog.table(&arguments.table) {
+        Err(CatalogError::Remote(error)) if arguments.create_database && error.fault == Fault::NoDatabase => {
+            Ok(None)
+        }
+        table => Ok(table?),
+    }
 }
 
 /// A lake within its own source would be ingested by the next run.
-fn keep_apart(source: &Path, lake: &Path) -> Result<(), Failure> {
-    let Ok(source_path) = source.canonicalize() else { return Ok(()) };
-    let Ok(lake_path) = lake.canonicalize().or_else(|_| {
-        let name = lake.file_name().unwrap_or_default();
-        folder_of(lake).canonicalize().map(|folder| folder.join(name))
-    }) else {
-        return Ok(());
+fn keep_apart(source: &Location, lake: &Location) -> Result<(), Failure> {
+    let (lake_is_inner, source_is_inner) = match (source, lake) {
+        (Location::Local(source), Location::Local(lake)) => {
+            let Ok(source_path) = source.canonicalize() else { return Ok(()) };
+            let Some(lake_path) = canonical(lake) else { return Ok(()) };
+            (lake_path.starts_with(&source_path), source_path.starts_with(&lake_path))
+        }
+        (Location::S3(source), Location::S3(lake)) => (source.contains(lake), lake.contains(source)),
+        _ => return Ok(()),
     };
-    let (inner, outer) = match (lake_path.starts_with(&source_path), source_path.starts_with(&lake_path)) {
+    let (inner, outer) = match (lake_is_inner, source_is_inner) {
         (true, _) => ("--lake", "SRC"),
         (_, true) => ("SRC", "--lake"),
         _ => return Ok(()),
     };
-    let message = format!("SRC {} --lake {}: {inner} lies within {outer}", source.display(), lake.display());
+    let message = format!("SRC {source} --lake {lake}: {inner} lies within {outer}");
     Err(Failure::usage(message).with_hint("keep sources and lake in folders beside each other"))
 }
 
-/// Jobs and threads of each that together take no more than the cores. What was not given is chosen.
+/// The canonical path of a folder that need not be there itself.
+fn canonical(folder: &Path) -> Option<std::path::PathBuf> {
+    let there = folder.canonicalize().or_else(|_| {
+        let name = folder.file_name().unwrap_or_default();
+        folder_of(folder).canonicalize().map(|above| above.join(name))
+    });
+    there.ok()
+}
+
+pub(super) fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}
+
+/// How many threads may wait or compute for sources that lie there.
+fn most_threads(source: &Location) -> usize {
+    match source {
+        Location::Local(_) => cores(),
+        Location::S3(_) => JOBS_PER_CORE_ON_S3 * cores(),
+    }
+}
+
+/// Jobs and threads of each that together are at most `most`. What was not given is chosen; never more threads for a
+/// source than there are cores.
 pub(super) fn split_cores(
     jobs: Option<usize>,
     threads: Option<usize>,
     sources: usize,
+    most: usize,
 ) -> Result<(usize, usize), Failure> {
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
     for (flag, number) in [("--jobs", jobs), ("--threads", threads)] {
         if number == Some(0) {
             return Err(
@@ -235,17 +297,18 @@ pub(super) fn split_cores(
         }
     }
     let wanted = jobs.unwrap_or(1).saturating_mul(threads.unwrap_or(1));
-    if wanted > cores {
+    if wanted > most {
         let flags = [("--jobs", jobs), ("--threads", threads)];
         let flags = flags.iter().filter_map(|(flag, number)| number.map(|number| format!("{flag} {number}")));
         let flags: Vec<_> = flags.collect();
-        let message = format!("{}: {wanted} threads, but this machine has {cores} cores", flags.join(" "));
+        let message =
+            format!("{}: {wanted} threads, but this machine has {} cores", flags.join(" "), cores());
         return Err(Failure::usage(message).with_hint(format!(
-            "choose them so that jobs times threads is at most {cores}; what is left out is chosen so"
+            "choose them so that jobs times threads is at most {most}; what is left out is chosen so"
         )));
     }
-    let jobs = jobs.unwrap_or((cores / threads.unwrap_or(1)).min(sources.max(1)));
-    Ok((jobs, threads.unwrap_or(cores / jobs)))
+    let jobs = jobs.unwrap_or((most / threads.unwrap_or(1)).min(sources.max(1)));
+    Ok((jobs, threads.unwrap_or((most / jobs).min((cores() / jobs).max(1)))))
 }
 
 /// The threads that jobs share for what they do side by side.

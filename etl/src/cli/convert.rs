@@ -3,13 +3,17 @@
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use iotlake::convert::{self, Columns, Converted};
+use iotlake::location::{LazyAws, Location};
+use iotlake::plan::{self, Selection};
+use iotlake::storage::Storage;
 use iotlake_flatten::{Compression, Limits, Schema};
 
 use super::args::ConvertArgs;
 use super::exit::{Exit, Failure, Outcome, warn};
-use super::{backfill, local, read_contract, report, units};
+use super::{backfill, read_contract, report, units};
 
 /// What is meant.
 struct Settings {
@@ -25,6 +29,7 @@ struct Settings {
 enum Input {
     Stdin,
     File(PathBuf),
+    Object(Arc<dyn Storage>, String),
 }
 
 enum Place {
@@ -46,14 +51,9 @@ pub fn run(arguments: ConvertArgs) -> Outcome {
     };
     let columns = match &settings.input {
         Input::Stdin => Columns::declared(settings.schema.clone()),
-        Input::File(path) => {
-            convert::discover(open(path)?, settings.schema.clone(), &convert).map_err(failure)?
-        }
+        input => convert::discover(input.open()?, settings.schema.clone(), &convert).map_err(failure)?,
     };
-    let source: Box<dyn Read> = match &settings.input {
-        Input::Stdin => Box::new(io::stdin().lock()),
-        Input::File(path) => Box::new(open(path)?),
-    };
+    let source = settings.input.open()?;
     let rejects = Temporary::new(&settings.rejects);
     let open_rejects = || File::create(&rejects.path).map(BufWriter::new);
     let converted = match &settings.output {
@@ -81,8 +81,10 @@ impl Settings {
     fn of(arguments: ConvertArgs) -> Result<Settings, Failure> {
         let ConvertArgs { input, output, contract, compression, threads, rejects, known_as, force } =
             arguments;
-        local(&input, "IN")?;
-        local(&output, "OUT")?;
+        let Location::Local(output) = output else {
+            return Err(Failure::usage(format!("OUT {output}: only local files are written"))
+                .with_hint("copy the file afterwards; `iotlake backfill` writes lakes on S3"));
+        };
         let is_dash = |path: &Path| path.as_os_str() == "-";
         let rejects = match rejects {
             Some(path) => path,
@@ -92,17 +94,24 @@ impl Settings {
             }
             None => output.with_extension("rejects.parquet"),
         };
-        let (_, threads) = backfill::split_cores(Some(1), Some(threads), 1)?;
+        let (_, threads) = backfill::split_cores(Some(1), Some(threads), 1, backfill::cores())?;
         let outputs = [&output, &rejects];
         if let Some(there) = outputs.into_iter().find(|path| !force && !is_dash(path) && path.exists()) {
             return Err(Failure::usage(format!("{}: is there already", there.display()))
                 .with_hint("choose another name, or overwrite it with --force"));
         }
-        if fs::canonicalize(&input).is_ok_and(|path| fs::canonicalize(&output).is_ok_and(|out| out == path)) {
-            return Err(Failure::usage(format!("{}: IN and OUT are one file", input.display())));
+        let input = match input {
+            Location::Local(path) if is_dash(&path) => Input::Stdin,
+            Location::Local(path) => Input::File(path),
+            Location::S3(_) => Input::object(&input)?,
+        };
+        if let Input::File(path) = &input
+            && fs::canonicalize(path).is_ok_and(|path| fs::canonicalize(&output).is_ok_and(|out| out == path))
+        {
+            return Err(Failure::usage(format!("{}: IN and OUT are one file", path.display())));
         }
         Ok(Settings {
-            input: if is_dash(&input) { Input::Stdin } else { Input::File(input) },
+            input,
             output: if is_dash(&output) { Place::Stdout } else { Place::File(output) },
             rejects,
             schema: Schema::new(read_contract(&contract)?.contract),
@@ -117,6 +126,7 @@ impl Settings {
         match (&self.known_as, &self.input) {
             (Some(uri), _) => Ok(uri.clone()),
             (None, Input::Stdin) => Ok("-".to_owned()),
+            (None, Input::Object(storage, key)) => Ok(storage.uri(key)),
             (None, Input::File(path)) => {
                 let absolute = fs::canonicalize(path).map_err(|error| unreadable(path, &error))?;
                 Ok(absolute.to_string_lossy().into_owned())
@@ -142,6 +152,26 @@ impl Settings {
             ));
         }
         let _ = io::stderr().write_all(text.as_bytes());
+    }
+}
+
+impl Input {
+    /// The object that `location`, which is remote, names.
+    fn object(location: &Location) -> Result<Input, Failure> {
+        match plan::open(location, &LazyAws::default())? {
+            (storage, Selection::Object(key)) => Ok(Input::Object(storage, key)),
+            (_, Selection::Folder(_)) => Err(Failure::new(format!("{location}: no such object"))
+                .with_hint("check bucket and key; a whole prefix is for `iotlake backfill`")),
+        }
+    }
+
+    /// Its bytes from the beginning.
+    fn open(&self) -> Result<Box<dyn Read>, Failure> {
+        Ok(match self {
+            Input::Stdin => Box::new(io::stdin().lock()),
+            Input::File(path) => Box::new(open(path)?),
+            Input::Object(storage, key) => storage.get(key)?.reader,
+        })
     }
 }
 

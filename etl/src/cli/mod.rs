@@ -16,8 +16,10 @@ use std::path::{Path, PathBuf};
 
 use iotlake::contract;
 use iotlake::lake::Lake;
+use iotlake::location::{CatalogChoice, LazyAws, Location, OpenError};
 use iotlake_flatten::Contract;
 
+use args::LakeArgs;
 use exit::Failure;
 
 /// A contract as it was chosen on the command line.
@@ -49,27 +51,31 @@ fn read_contract(name: &str) -> Result<Chosen, Failure> {
 }
 
 /// Opens a lake that has to be there.
-fn open_lake(path: &Path) -> Result<Lake, Failure> {
-    local(path, "--lake")?;
-    if !path.exists() {
-        let message = format!("--lake {}: no such folder", path.display());
+fn open_lake(arguments: &LakeArgs) -> Result<Lake, Failure> {
+    let LakeArgs { lake, catalog } = arguments;
+    check_lake(arguments)?;
+    if let Location::Local(path) = lake
+        && !path.exists()
+    {
+        let message = format!("--lake {lake}: no such folder");
         return Err(Failure::new(message).with_hint("`iotlake backfill SRC --lake DIR` makes a lake"));
     }
-    Ok(Lake::open_local(path)?)
+    Lake::open(lake, catalog, &LazyAws::default()).map_err(open_failure)
 }
 
-/// Refuses paths that mean another storage: a folder named `s3:` is never what was wanted.
-fn local(path: &Path, flag: &str) -> Result<(), Failure> {
-    let text = path.to_string_lossy();
-    match text.split_once("://") {
-        Some((scheme, _)) => {
-            let message =
-                format!("{flag} {text}: `{scheme}` is no storage that this version reads or writes");
-            Err(Failure::usage(message)
-                .with_hint("copy it to a local folder; `backfill --as URI` keeps where it came from"))
-        }
-        None => Ok(()),
+/// Refuses a pair of lake and catalog that cannot be meant.
+fn check_lake(arguments: &LakeArgs) -> Result<(), Failure> {
+    let LakeArgs { lake, catalog } = arguments;
+    if let (Location::Local(_), CatalogChoice::Glue(_)) = (lake, catalog) {
+        let error = OpenError::NotOnS3 { catalog: catalog.clone(), lake: lake.clone() };
+        let failure = Failure::usage_of(&error, "--catalog");
+        return Err(failure.with_hint(error.hint().expect("this one has a hint")));
     }
+    Ok(())
+}
+
+fn open_failure(error: OpenError) -> Failure {
+    Failure::of(&error, error.hint())
 }
 
 /// The folder of a file that is to be written; `.` where only a name was given.

@@ -25,7 +25,7 @@ mod with_sql {
 
     use iotlake::query::{Answer, Format, QueryError, Session, TableKind, write};
 
-    use super::super::args::{FormatWord, QueryArgs};
+    use super::super::args::{FormatWord, LakeArgs, QueryArgs};
     use super::super::exit::{Exit, Failure, Outcome, output_failed, print, warn};
     use super::super::open_lake;
     use super::super::units::{count, plural};
@@ -33,7 +33,7 @@ mod with_sql {
     pub fn run(arguments: QueryArgs) -> Outcome {
         let format = format(&arguments)?;
         let lake = open_lake(&arguments.lake)?;
-        let session = Session::open(&arguments.lake, &*lake.catalog).map_err(failure)?;
+        let session = Session::open(&lake).map_err(failure)?;
         let Some(sql) = &arguments.sql else {
             print(&tables(&session, &arguments.lake))?;
             return Ok(Exit::Done);
@@ -112,7 +112,7 @@ mod with_sql {
         }
     }
 
-    fn tables(session: &Session, lake: &Path) -> String {
+    fn tables(session: &Session, lake: &LakeArgs) -> String {
         let tables = session.tables();
         let width = tables.iter().map(|table| table.name.len()).max().unwrap_or(0);
         let mut text = String::new();
@@ -128,8 +128,8 @@ mod with_sql {
         match tables.first() {
             None => text.push_str("no tables yet: `iotlake backfill SRC --lake DIR` makes one\n"),
             Some(table) => {
-                let (lake, name) = (lake.display(), &table.name);
-                let example = format!("iotlake query --lake {lake} 'SELECT * FROM \"{name}\" LIMIT 10'");
+                let name = &table.name;
+                let example = format!("iotlake query {lake} 'SELECT * FROM \"{name}\" LIMIT 10'");
                 writeln!(text, "\nnames with dots go in double quotes: {example}")
                     .expect("a String takes all");
             }

@@ -48,7 +48,7 @@ impl Report<'_> {
 
     fn write(&self, text: &mut String) -> std::fmt::Result {
         let Report { settings, plan, summary, new_columns, seconds } = self;
-        let (table, lake) = (&settings.table, settings.lake.display());
+        let (table, lake) = (&settings.table, &settings.lake);
         let Summary { sources, done, already_done, failed, not_reached, counts, .. } = summary;
         if already_done == sources && *sources > 0 {
             let all = if *sources == 1 { "the source was" } else { "all sources were" };
@@ -82,7 +82,7 @@ impl Report<'_> {
             writeln!(text, "rejected: {}", reasons(&summary.rejects_by_reason))?;
             writeln!(
                 text,
-                "  see them: iotlake query --lake {lake} 'SELECT reason, line, _source FROM \"{table}{REJECTS_SUFFIX}\"'"
+                "  see them: iotlake query {lake} 'SELECT reason, line, _source FROM \"{table}{REJECTS_SUFFIX}\"'"
             )?;
         }
         if counts.ignored > 0 {
@@ -92,7 +92,7 @@ impl Report<'_> {
             let shown = &new_columns[..new_columns.len().min(NAMED_COLUMNS)];
             let more = match new_columns.len() - shown.len() {
                 0 => String::new(),
-                more => format!(", and {more} more (iotlake schema {table} --lake {lake})"),
+                more => format!(", and {more} more (iotlake schema {table} {lake})"),
             };
             writeln!(text, "new columns: {}{more}", shown.join(", "))?;
         }
@@ -126,8 +126,9 @@ impl Report<'_> {
         });
         let report = json!({
             "table": settings.table,
-            "lake": settings.lake.display().to_string(),
-            "from": settings.source.display().to_string(),
+            "lake": settings.lake.lake.to_string(),
+            "catalog": settings.lake.catalog.to_string(),
+            "from": settings.source.to_string(),
             "sources": {
                 "planned": summary.sources,
                 "done": summary.done,

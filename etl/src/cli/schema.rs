@@ -1,10 +1,12 @@
-//! `iotlake schema`: the contract of a table, as a person reads it, as TOML to start from, or as JSON.
+//! `iotlake schema`: the contract of a table, as a person reads it, as TOML to start from, or as JSON; or a view's columns
+//! and its SQL.
 
 use std::fmt::Write;
 
 use iotlake::catalog::{CatalogError, REJECTS_SUFFIX, Table};
 use iotlake::contract::table_to_toml;
 use iotlake::lake::Lake;
+use iotlake::view::{Dialect, Expression, View, ViewType};
 use iotlake_flatten::naming::{OVERFLOW, PARTITION_KEYS, RECORD, SOURCE};
 use iotlake_flatten::{Numbers, Path, TableColumn, Type};
 use serde_json::json;
@@ -13,20 +15,39 @@ use super::args::SchemaArgs;
 use super::exit::{Exit, Failure, Outcome, print};
 use super::{open_lake, units};
 
+/// What a name stands for.
+enum Named {
+    Table(Table),
+    View(View, Table),
+}
+
 /// Runs the command.
 pub fn run(arguments: SchemaArgs) -> Outcome {
     let lake = open_lake(&arguments.lake)?;
-    let table = table(&lake, arguments.table)?;
-    let text = match (arguments.as_contract, arguments.json) {
-        (true, _) => table_to_toml(&table.schema),
-        (_, true) => to_json(&table),
-        _ => to_text(&lake, &table)?,
+    let text = match named(&lake, arguments.table)? {
+        Named::Table(table) => match (arguments.as_contract, arguments.json, arguments.sql) {
+            (true, ..) => table_to_toml(&table.schema),
+            (_, true, _) => to_json(&table),
+            (.., true) => return Err(only_for(&table.name, "--sql", "a table", "a view")),
+            _ => to_text(&lake, &table)?,
+        },
+        Named::View(view, table) => match (arguments.as_contract, arguments.json, arguments.sql) {
+            (true, ..) => return Err(only_for(&view.name, "--as-contract", "a view", "a table")),
+            (_, true, _) => view_to_json(&view, &table),
+            (.., true) => view.to_sql(&table.schema, Dialect::Trino) + "\n",
+            _ => view_to_text(&view, &table),
+        },
     };
     print(&text)?;
     Ok(Exit::Done)
 }
 
-fn table(lake: &Lake, name: Option<String>) -> Result<Table, Failure> {
+fn only_for(name: &str, flag: &str, is: &str, needs: &str) -> Failure {
+    Failure::usage(format!("{flag}: {name} is {is}, and this is for {needs}"))
+        .with_hint("`iotlake query` without SQL lists tables and views")
+}
+
+fn named(lake: &Lake, name: Option<String>) -> Result<Named, Failure> {
     let names = lake.catalog.tables()?;
     let name = match (name, names.as_slice()) {
         (Some(name), _) => name,
@@ -40,17 +61,16 @@ fn table(lake: &Lake, name: Option<String>) -> Result<Table, Failure> {
                 .with_hint(format!("there are {}", names.join(", "))));
         }
     };
-    match lake.catalog.table(&name)? {
-        Some(table) => Ok(table),
-        None => {
-            let failure = Failure::from(CatalogError::NoTable { name });
-            Err(if names.is_empty() {
-                failure
-            } else {
-                failure.with_hint(format!("there are {}", names.join(", ")))
-            })
-        }
+    if let Some(table) = lake.catalog.table(&name)? {
+        return Ok(Named::Table(table));
     }
+    if let Some(view) = lake.catalog.view(&name)? {
+        let table = lake.catalog.table(&view.table)?;
+        let table = table.ok_or_else(|| CatalogError::NoTable { name: view.table.clone() })?;
+        return Ok(Named::View(view, table));
+    }
+    let failure = Failure::from(CatalogError::NoTable { name });
+    Err(if names.is_empty() { failure } else { failure.with_hint(format!("there are {}", names.join(", "))) })
 }
 
 fn to_text(lake: &Lake, table: &Table) -> Result<String, Failure> {
@@ -150,7 +170,7 @@ fn to_json(table: &Table) -> String {
         })
     });
     let ignored = contract.columns.iter().filter(|declared| declared.ty == Type::Ignore);
-    let report = json!({
+    pretty(&json!({
         "table": table.name,
         "partition_by": table.partition_by,
         "partition_keys": PARTITION_KEYS,
@@ -160,8 +180,57 @@ fn to_json(table: &Table) -> String {
         "columns": columns.collect::<Vec<_>>(),
         "ignored": ignored.map(|declared| &declared.path).collect::<Vec<_>>(),
         "rejects": format!("{}{REJECTS_SUFFIX}", table.name),
-    });
-    let mut text = serde_json::to_string_pretty(&report).expect("a schema is JSON");
+    }))
+}
+
+fn view_to_text(view: &View, table: &Table) -> String {
+    let columns = units::plural(view.columns.len() as u64, "column");
+    let mut text = format!("view {}: {columns}, on table {}\n\n", view.name, view.table);
+    let mut rows = vec![["column", "type", "path", "from"].map(str::to_owned)];
+    for column in &view.columns {
+        let (path, mut from) = match &column.from {
+            Expression::Column(identity) => (shown(&identity.path), identity.kind.word().to_owned()),
+            Expression::Whole(identity) => (shown(&identity.path), "where it is whole".to_owned()),
+            Expression::Fraction(identity) => (shown(&identity.path), "where it is not whole".to_owned()),
+            Expression::Partition(key) => (String::new(), format!("partition key {key}")),
+            Expression::Text(text) => (String::new(), format!("always '{text}'")),
+            Expression::Null => (String::new(), "always NULL".to_owned()),
+        };
+        if let Expression::Column(identity) | Expression::Whole(identity) | Expression::Fraction(identity) =
+            &column.from
+            && table.schema.column(identity).is_none()
+        {
+            from.push_str("; NULL until the table has it");
+        }
+        rows.push([column.name.clone(), type_name(column.ty).to_owned(), path, from]);
+    }
+    write_aligned(&mut text, &rows);
+    text
+}
+
+fn view_to_json(view: &View, table: &Table) -> String {
+    let columns =
+        view.columns.iter().map(|column| json!({ "name": column.name, "type": type_name(column.ty) }));
+    pretty(&json!({
+        "view": view.name,
+        "table": view.table,
+        "columns": columns.collect::<Vec<_>>(),
+        "sql": view.to_sql(&table.schema, Dialect::Trino),
+    }))
+}
+
+/// In the words of Athena, as for the columns of tables.
+fn type_name(ty: ViewType) -> &'static str {
+    match ty {
+        ViewType::String => "string",
+        ViewType::Integer => "bigint",
+        ViewType::Decimal => "double",
+        ViewType::Boolean => "boolean",
+    }
+}
+
+fn pretty(report: &serde_json::Value) -> String {
+    let mut text = serde_json::to_string_pretty(report).expect("a schema is JSON");
     text.push('\n');
     text
 }

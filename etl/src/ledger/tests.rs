@@ -39,6 +39,11 @@ fn a_source_is_done_once_its_receipt_is_there() {
     ledger.put("t", &receipt(SOURCE)).unwrap();
     assert_eq!(ledger.head("t", SOURCE).unwrap(), Some(receipt(SOURCE)));
     assert_eq!(ledger.head("other", SOURCE).unwrap(), None);
+
+    let note = ledger.look("t", SOURCE).unwrap().unwrap();
+    let receipt = receipt(SOURCE);
+    assert_eq!((note.size, note.etag), (receipt.size, receipt.etag));
+    assert_eq!(ledger.look("other", SOURCE).unwrap(), None);
     let key = "_iotlake/receipts/t/2026/03/01/d4a1d5f18929dd7b4a7d5c23a2e2d1ab.json";
     assert_eq!(Ledger::key("t", SOURCE).len(), key.len());
     assert!(storage.head(&Ledger::key("t", SOURCE)).unwrap().is_some());

@@ -12,18 +12,11 @@ use datafusion::sql::sqlparser::tokenizer::{Token, Tokenizer};
 
 use super::TableSummary;
 use crate::catalog::CatalogError;
+use crate::storage::StorageError;
 
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
 pub enum QueryError {
-    /// There is no such folder.
-    #[error("{path}: no lake there")]
-    NotALake {
-        /// The folder.
-        path: String,
-        /// What the system said.
-        source: io::Error,
-    },
     /// The catalog failed.
     #[error(transparent)]
     Catalog(#[from] CatalogError),
@@ -49,6 +42,14 @@ pub enum QueryError {
         /// What it is.
         reason: String,
     },
+    /// The lake's storage failed.
+    #[error("cannot read the lake: {message}")]
+    Storage {
+        /// What the storage said.
+        message: String,
+        /// What the user can do about it.
+        hint: Option<&'static str>,
+    },
     /// The query broke off.
     #[error("the query failed")]
     Failed(#[source] Box<DataFusionError>),
@@ -64,11 +65,9 @@ impl QueryError {
     /// What the user can do about it, if that is known.
     pub fn hint(&self) -> Option<String> {
         match self {
-            QueryError::NotALake { .. } => {
-                Some("give the folder that `iotlake backfill` wrote into".to_owned())
-            }
             QueryError::Catalog(error) => error.hint().map(str::to_owned),
             QueryError::Sql { hint, .. } => hint.clone(),
+            QueryError::Storage { hint, .. } => hint.map(str::to_owned),
             QueryError::Refused { .. } => {
                 Some("write a SELECT; SHOW TABLES, DESCRIBE and EXPLAIN work as well".to_owned())
             }
@@ -85,7 +84,15 @@ impl QueryError {
         }
     }
 
+    /// The error of a query that was right. Where the storage is behind it, only its words are of use.
     pub(super) fn failed(error: DataFusionError) -> QueryError {
+        let mut next: Option<&(dyn std::error::Error + 'static)> = Some(&error);
+        while let Some(cause) = next {
+            if let Some(error) = cause.downcast_ref::<StorageError>() {
+                return QueryError::Storage { message: error.to_string(), hint: error.hint() };
+            }
+            next = cause.source();
+        }
         QueryError::Failed(Box::new(error))
     }
 

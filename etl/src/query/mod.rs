@@ -1,6 +1,6 @@
-//! SQL over a lake on this machine, answered by DataFusion.
+//! SQL over a lake, answered by DataFusion on this machine.
 //!
-//! In come the folder of a lake and its catalog; out come the answers of `SELECT` statements as batches of rows, and
+//! In comes a lake, wherever it lies; out come the answers of `SELECT` statements as batches of rows, and
 //! writers that print them. Every table of the catalog is there with all its columns, beside it the table of its
 //! rejects and the catalog's views; partition keys are text with their zeros, and a condition on them decides which
 //! files are opened. A file that lacks a column has NULL in it, a table without files has no rows.
@@ -9,10 +9,10 @@
 //! double quotes, as in Athena; nothing that is run here can change the lake.
 
 mod error;
+mod store;
 mod tables;
 mod write;
 
-use std::path::Path;
 use std::sync::Arc;
 
 use datafusion::arrow::datatypes::SchemaRef;
@@ -22,14 +22,17 @@ use datafusion::common::TableReference;
 use datafusion::dataframe::DataFrame;
 use datafusion::error::DataFusionError;
 use datafusion::execution::context::SQLOptions;
+use datafusion::execution::object_store::ObjectStoreUrl;
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::prelude::{SessionConfig, SessionContext};
 use tokio::runtime::Runtime;
 
-use crate::catalog::{Catalog, REJECTS_SUFFIX};
+use crate::catalog::REJECTS_SUFFIX;
+use crate::lake::Lake;
 use crate::view::Dialect;
 
 pub use error::QueryError;
+use store::LakeStore;
 use write::AnswerWriter;
 pub use write::{Format, TABLE_ROWS, UnknownFormat, write};
 
@@ -90,25 +93,23 @@ impl Answer {
 }
 
 impl Session {
-    /// The lake in the folder `root`, with the tables and views of `catalog`.
+    /// A lake, with the tables and views of its catalog.
     ///
     /// # Errors
-    /// [`QueryError::NotALake`] if there is no such folder; if the catalog cannot be read.
-    pub fn open(root: &Path, catalog: &dyn Catalog) -> Result<Session, QueryError> {
-        let not_a_lake = |source| QueryError::NotALake { path: root.display().to_string(), source };
-        let root = root.canonicalize().map_err(not_a_lake)?;
-        if !root.is_dir() {
-            return Err(not_a_lake(std::io::ErrorKind::NotADirectory.into()));
-        }
+    /// If the catalog cannot be read.
+    pub fn open(lake: &Lake) -> Result<Session, QueryError> {
+        let catalog = &*lake.catalog;
         let runtime = tokio::runtime::Builder::new_multi_thread().build().map_err(QueryError::Runtime)?;
         let context = context()?;
+        let url = ObjectStoreUrl::parse(tables::LAKE_URL).map_err(QueryError::failed)?;
+        context.register_object_store(url.as_ref(), Arc::new(LakeStore::new(lake.storage.clone())));
         let mut session = Session { runtime, context, tables: Vec::new() };
         for name in catalog.tables()? {
             let Some(table) = catalog.table(&name)? else { continue };
-            let data = tables::data(&root, &name, &table.schema)?;
+            let data = tables::data(&name, &table.schema)?;
             session.register(&name, TableKind::Data, Arc::new(data))?;
             let rejects_name = name + REJECTS_SUFFIX;
-            let rejects = tables::rejects(&root, &rejects_name)?;
+            let rejects = tables::rejects(&rejects_name)?;
             session.register(&rejects_name, TableKind::Rejects, Arc::new(rejects))?;
         }
         for view in catalog.views()? {

@@ -3,7 +3,6 @@
 //! Files keep their column order and may lack columns; the schema here is the table's. The partition keys come from
 //! the names of the folders, as text: `month = '03'` is the folder `month=03` and no other.
 
-use std::path::Path;
 use std::sync::Arc;
 
 use datafusion::arrow::datatypes::{DataType, Field, Schema as ArrowSchema, TimeUnit};
@@ -14,16 +13,20 @@ use iotlake_flatten::{Schema, data_type};
 
 use super::QueryError;
 
-/// The table in the folder `name` of the lake `root`.
-pub(super) fn data(root: &Path, name: &str, schema: &Schema) -> Result<ListingTable, QueryError> {
+/// Under which DataFusion knows the lake's storage, whatever it is. Names below it are keys, and those of tables need no
+/// escapes.
+pub(super) const LAKE_URL: &str = "lake://lake";
+
+/// The table in the folder `name`.
+pub(super) fn data(name: &str, schema: &Schema) -> Result<ListingTable, QueryError> {
     let own = schema.columns().iter().map(|column| field(&column.name, data_type(column.identity.kind)));
     let every =
         [field(SOURCE, DataType::Utf8), field(RECORD, DataType::Int64), field(OVERFLOW, DataType::Utf8)];
-    listing(root, name, ArrowSchema::new(every.into_iter().chain(own).collect::<Vec<_>>()))
+    listing(name, ArrowSchema::new(every.into_iter().chain(own).collect::<Vec<_>>()))
 }
 
-/// The table of rejects in the folder `name` of the lake `root`.
-pub(super) fn rejects(root: &Path, name: &str) -> Result<ListingTable, QueryError> {
+/// The table of rejects in the folder `name`.
+pub(super) fn rejects(name: &str) -> Result<ListingTable, QueryError> {
     let fields = [
         (SOURCE, DataType::Utf8),
         (RECORD, DataType::Int64),
@@ -34,36 +37,21 @@ pub(super) fn rejects(root: &Path, name: &str) -> Result<ListingTable, QueryErro
         ("sha256", DataType::Utf8),
         ("bytes", DataType::Binary),
     ];
-    listing(root, name, ArrowSchema::new(fields.map(|(name, ty)| field(name, ty)).to_vec()))
+    listing(name, ArrowSchema::new(fields.map(|(name, ty)| field(name, ty)).to_vec()))
 }
 
 fn field(name: &str, ty: DataType) -> Field {
     Field::new(name, ty, true)
 }
 
-fn listing(root: &Path, name: &str, schema: ArrowSchema) -> Result<ListingTable, QueryError> {
+fn listing(name: &str, schema: ArrowSchema) -> Result<ListingTable, QueryError> {
     let keys = PARTITION_KEYS.map(|key| (key.to_owned(), DataType::Utf8)).to_vec();
     let options = ListingOptions::new(Arc::new(ParquetFormat::default().with_force_view_types(false)))
         .with_file_extension(".parquet")
         .with_table_partition_cols(keys);
-    let url = ListingTableUrl::parse(folder_url(root, name)).map_err(QueryError::failed)?;
+    let url = ListingTableUrl::parse(format!("{LAKE_URL}/{name}/")).map_err(QueryError::failed)?;
     let config = ListingTableConfig::new(url).with_listing_options(options).with_schema(Arc::new(schema));
     ListingTable::try_new(config).map_err(QueryError::failed)
-}
-
-/// The `file://` URL of a folder. A path given as such would be searched for wildcards.
-fn folder_url(root: &Path, name: &str) -> String {
-    use std::fmt::Write as _;
-    let mut url = "file://".to_owned();
-    for byte in root.join(name).as_os_str().as_encoded_bytes() {
-        match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'/' | b'-' | b'_' | b'.' | b'~' => {
-                url.push(*byte as char)
-            }
-            _ => write!(url, "%{byte:02X}").expect("writing to a String cannot fail"),
-        }
-    }
-    url + "/"
 }
 
 /// The word for a type in Athena.

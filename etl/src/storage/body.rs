@@ -62,7 +62,7 @@ mod tests {
     use super::*;
 
     fn read(size: u64, bytes: &'static [u8]) -> Result<Vec<u8>, StorageError> {
-        let meta = ObjectMeta { key: "k".into(), size, modified: None, etag: None };
+        let meta = ObjectMeta { key: "k".into(), size, modified: None, etag: None, note: None };
         let mut got = Vec::new();
         let mut body = Body::new("memory://t/k".into(), meta, bytes);
         body.reader.read_to_end(&mut got).map_err(|error| StorageError::from_io("", error))?;

@@ -13,6 +13,7 @@ use super::{Put, Storage, StorageError, Swap};
 pub fn conformance(storage: &dyn Storage) {
     absent(storage);
     objects(storage);
+    notes(storage);
     ranges(storage);
     names(storage);
     listing(storage);
@@ -58,6 +59,16 @@ fn objects(storage: &dyn Storage) {
     storage.delete("objects/a").expect("deleting twice succeeds");
     assert_eq!(storage.head("objects/a").unwrap(), None);
     assert_eq!(storage.put_if_absent("objects/a", b"fourth").unwrap(), Put::Created);
+}
+
+fn notes(storage: &dyn Storage) {
+    assert_eq!(storage.put_noted("notes/a", b"text", "v1 \"note\"").unwrap(), Put::Created);
+    assert_eq!(storage.put_noted("notes/a", b"other", "v2").unwrap(), Put::AlreadyThere);
+    assert_eq!(storage.read("notes/a").unwrap().unwrap(), b"text");
+    let note = storage.head("notes/a").unwrap().unwrap().note;
+    assert!(note.is_none() || note.as_deref() == Some("v1 \"note\""), "{note:?}");
+    storage.put_if_absent("notes/b", b"text").unwrap();
+    assert_eq!(storage.head("notes/b").unwrap().unwrap().note, None);
 }
 
 fn ranges(storage: &dyn Storage) {

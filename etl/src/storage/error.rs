@@ -2,6 +2,8 @@
 
 use std::io;
 
+use crate::remote::RemoteError;
+
 /// Why a storage operation failed. Each names the object by its full URI.
 #[derive(Debug, thiserror::Error)]
 pub enum StorageError {
@@ -53,6 +55,20 @@ pub enum StorageError {
         /// Its length in bytes when it was opened.
         expected: u64,
     },
+    /// An object was replaced while it was read: what came and what is there now do not belong together.
+    #[error("{uri}: changed while it was being read")]
+    Changed {
+        /// The object.
+        uri: String,
+    },
+    /// What was given as a place in S3 is none.
+    #[error("`{uri}` is no place in S3: {reason}")]
+    InvalidUri {
+        /// What was given.
+        uri: String,
+        /// Why not.
+        reason: &'static str,
+    },
     /// The key cannot name an object.
     #[error("key `{key}` cannot be used: {reason}")]
     InvalidKey {
@@ -73,6 +89,9 @@ pub enum StorageError {
         /// The file.
         uri: String,
     },
+    /// The service that holds the object did not do what it was asked to.
+    #[error(transparent)]
+    Remote(Box<RemoteError>),
     /// Anything else.
     #[error("{uri}: {source}")]
     Io {
@@ -117,11 +136,13 @@ impl StorageError {
             StorageError::ShortBody { .. } => {
                 Some("run the same command again; nothing of this object was kept")
             }
-            StorageError::Grew { .. } => {
+            StorageError::InvalidUri { .. } => Some("write s3://bucket/prefix"),
+            StorageError::Grew { .. } | StorageError::Changed { .. } => {
                 Some("wait until its writer is done, then run the same command again")
             }
             StorageError::NameNotUtf8 { .. } => Some("rename the file"),
             StorageError::NotAFolder { .. } => Some("give the path of a folder"),
+            StorageError::Remote(error) => error.hint(),
             StorageError::InvalidKey { .. } | StorageError::Io { .. } => None,
         }
     }

@@ -298,7 +298,7 @@ fn make_folders<T>(folder: &Path, mut operation: impl FnMut() -> io::Result<T>) 
 }
 
 fn object_meta(key: String, metadata: &Metadata) -> ObjectMeta {
-    ObjectMeta { key, size: metadata.len(), modified: changed(metadata), etag: None }
+    ObjectMeta { key, size: metadata.len(), modified: changed(metadata), etag: None, note: None }
 }
 
 /// The later of the times at which content and file changed: `mv` and `cp -p` bring an old content time along.

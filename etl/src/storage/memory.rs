@@ -8,7 +8,19 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use super::{Body, ObjectMeta, Put, Result, Storage, StorageError, Swap, check_key};
 use crate::digest::Digest;
 
-type Objects = BTreeMap<String, Arc<[u8]>>;
+type Objects = BTreeMap<String, Object>;
+
+#[derive(Debug, Clone)]
+struct Object {
+    bytes: Arc<[u8]>,
+    note: Option<String>,
+}
+
+impl From<&[u8]> for Object {
+    fn from(bytes: &[u8]) -> Object {
+        Object { bytes: bytes.into(), note: None }
+    }
+}
 
 /// Objects in memory under the URI `memory://<name>/`.
 #[derive(Debug)]
@@ -32,15 +44,25 @@ impl MemoryStorage {
         self.objects.lock().expect("no operation on the map panics")
     }
 
-    fn bytes(&self, key: &str) -> Result<Arc<[u8]>> {
+    fn create(&self, key: &str, object: Object) -> Result<Put> {
+        let mut objects = self.objects(key)?;
+        if objects.contains_key(key) {
+            return Ok(Put::AlreadyThere);
+        }
+        objects.insert(key.to_owned(), object);
+        Ok(Put::Created)
+    }
+
+    fn object(&self, key: &str) -> Result<Object> {
         let found = self.objects(key)?.get(key).cloned();
         found.ok_or_else(|| StorageError::NotFound { uri: self.uri(key) })
     }
 }
 
-fn meta(key: &str, bytes: &[u8]) -> ObjectMeta {
-    let etag = Some(Digest::of(bytes));
-    ObjectMeta { key: key.to_owned(), size: bytes.len() as u64, modified: None, etag }
+fn meta(key: &str, object: &Object) -> ObjectMeta {
+    let etag = Some(Digest::of(&object.bytes));
+    let size = object.bytes.len() as u64;
+    ObjectMeta { key: key.to_owned(), size, modified: None, etag, note: object.note.clone() }
 }
 
 impl Storage for MemoryStorage {
@@ -49,16 +71,16 @@ impl Storage for MemoryStorage {
     }
 
     fn head(&self, key: &str) -> Result<Option<ObjectMeta>> {
-        Ok(self.objects(key)?.get(key).map(|bytes| meta(key, bytes)))
+        Ok(self.objects(key)?.get(key).map(|object| meta(key, object)))
     }
 
     fn get(&self, key: &str) -> Result<Body> {
-        let bytes = self.bytes(key)?;
-        Ok(Body::new(self.uri(key), meta(key, &bytes), Cursor::new(bytes)))
+        let object = self.object(key)?;
+        Ok(Body::new(self.uri(key), meta(key, &object), Cursor::new(object.bytes)))
     }
 
     fn get_range(&self, key: &str, range: Range<u64>) -> Result<Vec<u8>> {
-        let bytes = self.bytes(key)?;
+        let bytes = self.object(key)?.bytes;
         let part = bytes.get(range.start as usize..range.end as usize);
         part.map(<[u8]>::to_vec).ok_or_else(|| StorageError::ShortBody {
             uri: self.uri(key),
@@ -73,17 +95,16 @@ impl Storage for MemoryStorage {
     }
 
     fn put_if_absent(&self, key: &str, bytes: &[u8]) -> Result<Put> {
-        let mut objects = self.objects(key)?;
-        if objects.contains_key(key) {
-            return Ok(Put::AlreadyThere);
-        }
-        objects.insert(key.to_owned(), bytes.into());
-        Ok(Put::Created)
+        self.create(key, bytes.into())
+    }
+
+    fn put_noted(&self, key: &str, bytes: &[u8], note: &str) -> Result<Put> {
+        self.create(key, Object { bytes: bytes.into(), note: Some(note.to_owned()) })
     }
 
     fn compare_and_swap(&self, key: &str, expected: Option<&[u8]>, new: &[u8]) -> Result<Swap> {
         let mut objects = self.objects(key)?;
-        if objects.get(key).map(|bytes| &**bytes) != expected {
+        if objects.get(key).map(|object| &*object.bytes) != expected {
             return Ok(Swap::Conflict);
         }
         objects.insert(key.to_owned(), new.into());
@@ -95,7 +116,7 @@ impl Storage for MemoryStorage {
         let found: Vec<_> = {
             let objects = self.lock();
             let from = objects.range(prefix.to_owned()..);
-            from.take_while(|(key, _)| key.starts_with(prefix)).map(|(key, bytes)| meta(key, bytes)).collect()
+            from.take_while(|(key, _)| key.starts_with(prefix)).map(|(key, object)| meta(key, object)).collect()
         };
         found.into_iter().try_for_each(visit)
     }

@@ -14,6 +14,8 @@ pub mod conformance;
 mod error;
 mod local;
 mod memory;
+#[cfg(feature = "aws")]
+mod s3;
 
 use std::fmt::Debug;
 use std::io::Read;
@@ -24,6 +26,8 @@ pub use body::Body;
 pub use error::StorageError;
 pub use local::{Durability, LocalStorage};
 pub use memory::MemoryStorage;
+#[cfg(feature = "aws")]
+pub use s3::S3Storage;
 
 /// The result of a storage operation.
 pub type Result<T, E = StorageError> = std::result::Result<T, E>;
@@ -39,6 +43,8 @@ pub struct ObjectMeta {
     pub modified: Option<SystemTime>,
     /// An opaque text that differs whenever the content does; local files have none.
     pub etag: Option<String>,
+    /// What [`Storage::put_noted`] wrote beside the content, where the storage keeps such.
+    pub note: Option<String>,
 }
 
 /// What [`Storage::put_if_absent`] found.
@@ -82,6 +88,12 @@ pub trait Storage: Debug + Send + Sync {
 
     /// Writes an object unless there is one. Of writers that race, exactly one creates it.
     fn put_if_absent(&self, key: &str, bytes: &[u8]) -> Result<Put>;
+
+    /// As [`Storage::put_if_absent`], with a line of ASCII, of at most 1,024 bytes, that [`Storage::head`] tells without
+    /// the object being read. A storage that cannot keep it, such as a folder, leaves it out.
+    fn put_noted(&self, key: &str, bytes: &[u8], _note: &str) -> Result<Put> {
+        self.put_if_absent(key, bytes)
+    }
 
     /// Writes `new` if the object still is `expected` (`None`: if there is no object).
     ///

@@ -156,6 +156,22 @@ fn a_backfill_balances_and_the_second_finds_nothing_to_do() {
 }
 
 #[test]
+fn a_view_has_columns_and_sql() {
+    let mut shell = Shell::with_source();
+    shell.run(&["backfill", "raw", "--lake", "lake", "--contract", "rigado", "--quiet"]);
+    shell.run(&["schema", "events_rigado", "--lake", "lake"]);
+    shell.run(&["schema", "events_rigado", "--lake", "lake", "--sql"]);
+    shell.run(&["schema", "events_rigado", "--lake", "lake", "--as-contract"]);
+    shell.run(&["schema", "events", "--lake", "lake", "--sql"]);
+    shell.run(&["schema", "events_rigado", "--lake", "lake", "--sql", "--json"]);
+    let output = shell.command(&["schema", "events_rigado", "--lake", "lake", "--json"]).output().unwrap();
+    let json: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((&json["table"], &json["columns"][0]["type"]), (&"events".into(), &"bigint".into()));
+    assert!(json["sql"].as_str().unwrap().starts_with("SELECT\n"));
+    shell.golden("view");
+}
+
+#[test]
 fn reports_are_json() {
     let mut shell = Shell::with_source();
     shell.write("raw/2026/03/01/10/b.json", "nonsense\n");
@@ -177,7 +193,8 @@ fn a_source_that_cannot_be_read_says_why() {
     shell.run(&["backfill", "empty", "--lake", "lake"]);
     shell.write("undated/a.json", GOOD);
     shell.run(&["backfill", "undated", "--lake", "lake"]);
-    shell.run(&["backfill", "s3://bucket/raw", "--lake", "lake"]);
+    shell.run(&["backfill", "gs://bucket/raw", "--lake", "lake"]);
+    shell.run(&["backfill", "s3:/bucket/raw", "--lake", "lake"]);
     assert!(!shell.root.join("lake").exists());
     shell.write("secret/2026/03/01/09/a.json", GOOD);
     let secret = shell.root.join("secret/2026/03/01/09/a.json");
@@ -210,7 +227,13 @@ fn a_command_line_that_cannot_be_meant_so_is_explained() {
     shell.write("typo.toml", "[[column]]\npath = \"a\"\ntype = \"int\"\n");
     shell.run(&["backfill", "raw", "--lake", "lake", "--contract", "typo.toml"]);
     shell.run(&["backfill", "raw", "--lake", "raw/lake"]);
-    shell.run(&["backfill", "raw", "--lake", "s3://bucket/lake"]);
+    shell.run(&["backfill", "raw", "--lake", "gs://bucket/lake"]);
+    shell.run(&["backfill", "s3://bucket/raw", "--lake", "s3://bucket/raw/lake"]);
+    shell.run(&["backfill", "raw", "--lake", "lake", "--catalog", "hive"]);
+    shell.run(&["backfill", "raw", "--lake", "lake", "--catalog", "glue:IoT"]);
+    shell.run(&["backfill", "raw", "--lake", "lake", "--catalog", "glue:iot"]);
+    shell.run(&["backfill", "raw", "--lake", "lake", "--create-database"]);
+    shell.run(&["audit", "--lake", "lake", "--catalog", "glue:iot"]);
     assert!(!shell.root.join("lake").exists());
     shell.golden("usage");
 }
@@ -283,6 +306,7 @@ fn converting_loses_nothing() {
     shell.run(&["convert", "missing.json", "x.parquet"]);
     shell.run(&["convert", ".", "x.parquet"]);
     shell.run(&["convert", "in.json", "nowhere/x.parquet"]);
+    shell.run(&["convert", "in.json", "s3://bucket/x.parquet"]);
     let stray = fs::read_dir(&shell.root).unwrap().map(|entry| entry.unwrap().file_name());
     assert!(stray.into_iter().all(|name| Path::new(&name).extension() != Some(OsStr::new("tmp"))));
     shell.golden("convert");

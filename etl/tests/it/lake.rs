@@ -31,6 +31,12 @@ impl Lake {
         self.folder.path()
     }
 
+    /// The same as the library has it.
+    #[cfg(feature = "query")]
+    pub fn whole(&self) -> iotlake::lake::Lake {
+        iotlake::lake::Lake::embedded(self.storage.clone())
+    }
+
     pub fn create_table(&self, name: &str, contract: Contract) {
         let table = Table::new(name, Schema::new(contract), PartitionBy::Arrival);
         self.catalog.create_table(&table).unwrap();

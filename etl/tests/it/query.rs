@@ -7,12 +7,13 @@ use iotlake::view::{ViewType, rigado_view};
 use iotlake_flatten::{Contract, Type};
 
 use crate::lake::Lake;
+use crate::support;
 
 const HOUR_5: &str = "s3://raw/2026/03/01/05/a";
 const HOUR_6: &str = "s3://raw/2026/03/01/06/b";
 
 fn open(lake: &Lake) -> Session {
-    Session::open(lake.root(), &lake.catalog).unwrap()
+    Session::open(&lake.whole()).unwrap()
 }
 
 fn text(answer: &Answer, format: Format) -> String {
@@ -171,15 +172,35 @@ fn a_lake_may_lie_in_a_folder_of_any_name() {
         let root = parent.path().join(name);
         std::fs::rename(lake.root(), &root).unwrap();
         std::fs::create_dir(lake.root()).unwrap();
-        let storage = std::sync::Arc::new(iotlake::storage::LocalStorage::open(&root).unwrap());
-        let catalog = iotlake::catalog::EmbeddedCatalog::new(storage);
-        let session = Session::open(&root, &catalog).unwrap();
+        let session = Session::open(&iotlake::lake::Lake::open_local(&root).unwrap()).unwrap();
         let counted = json(&session, "SELECT count(*) AS n FROM telemetry");
         assert_eq!(counted, "{\"n\":3}\n", "{name}");
     }
-    let missing = parent.path().join("missing");
-    let error = Session::open(&missing, &Lake::new().catalog).unwrap_err();
-    assert!(error.to_string().ends_with("missing: no lake there"), "{error}");
+}
+
+/// A lake that lies in no file system is read by the very same requests as one on S3.
+#[test]
+fn a_lake_in_memory_answers_and_only_matching_partitions_are_opened() {
+    let lake = support::memory_lake();
+    let summary = support::run(&lake, &support::dirty_source(), &support::small_parts());
+    let session = Session::open(&lake).unwrap();
+    let rows = json(&session, "SELECT count(*) AS n FROM events");
+    assert_eq!(rows, format!("{{\"n\":{}}}\n", summary.counts.rows));
+    let hours = json(&session, "SELECT hour, count(*) AS n FROM events GROUP BY hour ORDER BY hour");
+    let rejects = json(&session, "SELECT count(*) AS n FROM events_rejects");
+    assert_eq!(rejects, format!("{{\"n\":{}}}\n", summary.counts.rejected));
+    let first: serde_json::Value = serde_json::from_str(hours.lines().next().unwrap()).unwrap();
+
+    // Whatever lies in the other partitions now cannot be read.
+    let mine = format!("/hour={}/", first["hour"].as_str().unwrap());
+    for (key, _) in support::contents(&*lake.storage) {
+        if key.starts_with("events/") && !key.contains(&mine) {
+            lake.storage.put(&key, b"garbage").unwrap();
+        }
+    }
+    let sql = format!("SELECT count(*) AS n FROM events WHERE hour = '{}'", first["hour"].as_str().unwrap());
+    assert_eq!(json(&session, &sql), format!("{{\"n\":{}}}\n", first["n"]));
+    assert!(matches!(session.run("SELECT count(ts) AS n FROM events").unwrap_err(), QueryError::Failed(_)));
 }
 
 #[test]

@@ -75,7 +75,7 @@ not json
 "#;
     lake.ingest("telemetry", "s3://raw/2026/12/31/23/b", later.as_bytes());
     lake.ingest("telemetry", "/data/undated", br#"{"only":{"here":1}}"#);
-    let session = Session::open(lake.root(), &lake.catalog).unwrap();
+    let session = Session::open(&lake.whole()).unwrap();
     for (table, count) in [("telemetry", 7), ("telemetry_rejects", 3)] {
         let theirs = read_by_others(lake.root(), table);
         let sql = format!("SELECT * FROM {table} ORDER BY _source, _record");
@@ -90,7 +90,7 @@ fn every_reader_sees_the_same_rows_of_dirty_sources() {
     let folder = tempfile::tempdir().unwrap();
     let lake = iotlake::lake::Lake::create_local(folder.path()).unwrap();
     let summary = support::run(&lake, &support::dirty_source(), &support::small_parts());
-    let session = Session::open(folder.path(), &*lake.catalog).unwrap();
+    let session = Session::open(&lake).unwrap();
     for (table, count) in [("events", summary.counts.rows), ("events_rejects", summary.counts.rejected)] {
         let theirs = read_by_others(folder.path(), table);
         let sql = format!("SELECT * FROM {table} ORDER BY _source, _record");

@@ -1,0 +1,153 @@
+//! Partitions: made known in batches, and listed.
+//!
+//! `BatchCreatePartition` answers with success and a list of the partitions that it did not make; that one is there
+//! already is what was wanted. Each partition carries the columns of its table, because Athena compares the two, so
+//! that a request is bounded by its bytes as well as by its number of partitions.
+
+use std::collections::BTreeSet;
+
+use aws_sdk_glue::operation::get_partitions::GetPartitionsOutput;
+use aws_sdk_glue::types::{Column, ErrorDetail, PartitionInput, Table as Definition};
+use iotlake_flatten::naming::PARTITION_KEYS;
+
+use super::definition::{self, Entry};
+use super::{ALREADY_EXISTS, CONCURRENT_MODIFICATION, GlueCatalog, NOT_FOUND, code, wait};
+use crate::aws::answered;
+use crate::catalog::{CatalogError, REJECTS_SUFFIX, Result};
+use crate::partition::Partition;
+use crate::remote::{Fault, RemoteError};
+
+/// The most partitions of one request, as Glue has it.
+const MOST: usize = 100;
+
+/// About the most bytes of one request: far below what a service takes at once, and soon sent again.
+const MOST_BYTES: usize = 500_000;
+
+/// How often a partition is tried again that others, or too many requests, kept from being made.
+const ATTEMPTS: u32 = 10;
+
+impl GlueCatalog {
+    /// Makes partitions of a table, or of a table of rejects, known; how many were not.
+    pub(super) fn create_partitions(&self, name: &str, partitions: &[Partition]) -> Result<usize> {
+        let partitions: Vec<Partition> =
+            partitions.iter().copied().collect::<BTreeSet<_>>().into_iter().collect();
+        if partitions.is_empty() {
+            return Ok(0);
+        }
+        let definition = self.definition(name)?.ok_or_else(|| no_table(name))?;
+        match definition::entry(&definition) {
+            Entry::Table => {}
+            Entry::Rejects(of) if name.strip_suffix(REJECTS_SUFFIX) == Some(&*of) => {}
+            Entry::Foreign(reason) => return Err(self.foreign(name, reason)),
+            Entry::Rejects(_) | Entry::View => return Err(no_table(name)),
+        }
+        self.check_location(name, &definition)?;
+        let mut new = 0;
+        for batch in partitions.chunks(batch_len(definition::columns(&definition))) {
+            new += self.create_batch(name, &definition, batch)?;
+        }
+        Ok(new)
+    }
+
+    fn create_batch(&self, name: &str, definition: &Definition, batch: &[Partition]) -> Result<usize> {
+        let mut pending = batch.to_vec();
+        let mut new = 0;
+        for attempt in 0.. {
+            let request = self.client.batch_create_partition().database_name(&self.database).table_name(name);
+            let inputs = pending.iter().map(|partition| self.input(name, definition, *partition)).collect();
+            let request = request.set_partition_input_list(Some(inputs));
+            let errors = match self.aws.wait(request.send()) {
+                Ok(answer) => answer.errors.unwrap_or_default(),
+                // One that others make at this moment: which one, only the next answer tells.
+                Err(error) if matches!(code(&error), Some(CONCURRENT_MODIFICATION)) && attempt < ATTEMPTS => {
+                    wait(attempt);
+                    continue;
+                }
+                Err(error) => {
+                    self.unless_missing("glue:BatchCreatePartition", name, &error)?;
+                    return Err(no_table(name));
+                }
+            };
+            let (mut known, mut again) = (0, Vec::new());
+            for error in errors {
+                let detail = error.error_detail.unwrap_or_else(|| ErrorDetail::builder().build());
+                let values = error.partition_values.unwrap_or_default();
+                let partition = pending.iter().copied().find(|partition| values == partition.values());
+                let code = detail.error_code().unwrap_or_default();
+                let message = detail.error_message().unwrap_or_default();
+                let fault = answered(Some(code), None, message);
+                let error = RemoteError {
+                    operation: "glue:BatchCreatePartition".to_owned(),
+                    resource: format!("partition {} of {}", values.join("/"), self.resource(name)),
+                    code: Some(code.to_owned()).filter(|code| !code.is_empty()),
+                    message: message.to_owned(),
+                    // Glue's words for what failed in the service itself.
+                    fault: if code.starts_with("Internal") { Fault::Service } else { fault },
+                };
+                match partition {
+                    _ if code == ALREADY_EXISTS => known += 1,
+                    _ if code == NOT_FOUND => return Err(no_table(name)),
+                    Some(partition)
+                        if attempt < ATTEMPTS && (error.can_retry() || code == CONCURRENT_MODIFICATION) =>
+                    {
+                        again.push(partition);
+                    }
+                    _ => return Err(error.into()),
+                }
+            }
+            new += pending.len() - known - again.len();
+            if again.is_empty() {
+                break;
+            }
+            pending = again;
+            wait(attempt);
+        }
+        Ok(new)
+    }
+
+    fn input(&self, name: &str, definition: &Definition, partition: Partition) -> PartitionInput {
+        let location = format!("{}{}/", self.location_of(name), partition.folder());
+        PartitionInput::builder()
+            .set_values(Some(partition.values().into()))
+            .storage_descriptor(definition::of_partition(definition, location))
+            .build()
+    }
+
+    /// The partitions of a table, sorted. Such as no writer of iotlake makes, `month=3`, are left out.
+    pub(super) fn list_partitions(&self, name: &str) -> Result<Vec<Partition>> {
+        let request = self.client.get_partitions().database_name(&self.database).table_name(name);
+        let pages = request.exclude_column_schema(true).into_paginator();
+        let pages = match self.aws.wait(pages.send().collect::<Result<Vec<_>, _>>()) {
+            Ok(pages) => pages,
+            Err(error) => {
+                self.unless_missing("glue:GetPartitions", name, &error)?;
+                return Err(no_table(name));
+            }
+        };
+        let partitions = pages.iter().flat_map(GetPartitionsOutput::partitions);
+        let partitions: BTreeSet<_> =
+            partitions.filter_map(|partition| of_values(partition.values())).collect();
+        Ok(partitions.into_iter().collect())
+    }
+}
+
+fn no_table(name: &str) -> CatalogError {
+    CatalogError::NoTable { name: name.to_owned() }
+}
+
+/// The partition of these values.
+pub(super) fn of_values(values: &[String]) -> Option<Partition> {
+    let folders: Vec<_> =
+        PARTITION_KEYS.iter().zip(values).map(|(key, value)| format!("{key}={value}")).collect();
+    Partition::from_folder(&folders.join("/")).filter(|_| values.len() == PARTITION_KEYS.len())
+}
+
+/// How many partitions with these columns one request may make.
+pub(super) fn batch_len(columns: &[Column]) -> usize {
+    // What a column and a partition take in JSON beside what is counted.
+    const COLUMN: usize = 24;
+    const PARTITION: usize = 1_024;
+    let columns =
+        columns.iter().map(|column| column.name().len() + column.r#type().unwrap_or_default().len() + COLUMN);
+    (MOST_BYTES / (PARTITION + columns.sum::<usize>())).clamp(1, MOST)
+}

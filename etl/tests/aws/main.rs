@@ -1,0 +1,10 @@
+//! The engine against servers that stand in for AWS, each a real program of its own.
+//!
+//! `servers` starts them; every other module holds one part of the engine to what AWS promises. No server is right
+//! about everything: where one is known to be wrong, the test says so by its name, and only there.
+
+mod cli;
+mod delivery;
+mod glue;
+mod s3;
+mod servers;

@@ -1,0 +1,538 @@
+//! A prefix of an S3 bucket as a storage: its promises on three servers, and what it does when S3 does not behave.
+
+use std::io::Read;
+use std::sync::Arc;
+use std::time::Duration;
+
+use aws_sdk_s3::primitives::ByteStream;
+use iotlake::aws::{Aws, Credentials, Settings};
+use iotlake::storage::conformance::conformance;
+use iotlake::storage::{Put, S3Storage, Storage, StorageError, Swap};
+use serde_json::{Value, json};
+
+use crate::servers::{self, Faults, Kind, Server};
+
+const MIB: usize = 1 << 20;
+
+/// Bytes that differ from place to place.
+fn bytes(count: usize) -> Vec<u8> {
+    let words = (0..count.div_ceil(4) as u32).flat_map(|word| word.wrapping_mul(2_654_435_761).to_le_bytes());
+    words.take(count).collect()
+}
+
+fn storage(server: &Server, purpose: &str) -> S3Storage {
+    S3Storage::new(&server.aws(), server.bucket(purpose), "a prefix/x=1")
+}
+
+fn keys(storage: &dyn Storage, prefix: &str) -> Vec<String> {
+    let mut keys = Vec::new();
+    let visit = &mut |meta: iotlake::storage::ObjectMeta| {
+        keys.push(meta.key);
+        Ok(())
+    };
+    storage.list(prefix, visit).unwrap();
+    keys
+}
+
+mod promises {
+    use super::*;
+
+    #[test]
+    fn ministack_conforms() {
+        conformance(&storage(Server::shared(Kind::Ministack), "conformance"));
+    }
+
+    #[test]
+    fn moto_conforms() {
+        conformance(&storage(Server::shared(Kind::Moto), "conformance"));
+    }
+
+    #[test]
+    fn seaweedfs_conforms() {
+        conformance(&storage(Server::shared(Kind::Seaweedfs), "conformance"));
+    }
+
+    #[test]
+    fn a_whole_bucket_conforms() {
+        let server = Server::shared(Kind::Ministack);
+        conformance(&S3Storage::new(&server.aws(), server.bucket("whole"), ""));
+    }
+
+    #[test]
+    fn a_prefix_hides_its_neighbours() {
+        let server = Server::shared(Kind::Ministack);
+        let bucket = server.bucket("neighbours");
+        let all = S3Storage::new(&server.aws(), &*bucket, "");
+        for key in ["x", "x/a", "x-y/a", "xy", "x/b c+d%20e/ü"] {
+            all.put(key, b"1").unwrap();
+        }
+        let uri = format!("s3://{bucket}/x/");
+        let below = S3Storage::parse(&server.aws(), &uri).unwrap();
+        assert_eq!(keys(&below, ""), ["a", "b c+d%20e/ü"]);
+        assert_eq!(below.uri("b c+d%20e/ü"), format!("s3://{bucket}/x/b c+d%20e/ü"));
+        assert_eq!(below.read("b c+d%20e/ü").unwrap().unwrap(), b"1");
+    }
+
+    #[test]
+    fn notes_are_kept() {
+        for kind in [Kind::Ministack, Kind::Moto, Kind::Seaweedfs] {
+            let storage = storage(Server::shared(kind), "notes");
+            storage.put_noted("a", b"text", "v1 \"note\"").unwrap();
+            assert_eq!(storage.head("a").unwrap().unwrap().note.as_deref(), Some("v1 \"note\""), "{kind:?}");
+            assert_eq!(storage.get("a").unwrap().meta.note.as_deref(), Some("v1 \"note\""), "{kind:?}");
+        }
+    }
+
+    #[test]
+    fn an_etag_is_that_of_the_content() {
+        let storage = storage(Server::shared(Kind::Ministack), "etag");
+        storage.put("a", b"text").unwrap();
+        let etag = storage.head("a").unwrap().unwrap().etag.unwrap();
+        assert_eq!(etag, "1cb251ec0d568de6a929b520c4aed8d1", "the MD5 without quotes");
+        let mut listed = None;
+        storage
+            .list("", &mut |meta| {
+                listed = meta.etag;
+                Ok(())
+            })
+            .unwrap();
+        assert_eq!(listed.as_ref(), Some(&etag));
+    }
+
+    #[test]
+    fn folders_of_the_console_are_no_objects() {
+        let server = Server::shared(Kind::Ministack);
+        let bucket = server.bucket("folders");
+        let aws = server.aws();
+        for key in ["raw/", "raw/2026/", "raw/2026/a"] {
+            let put = aws.s3().put_object().bucket(&bucket).key(key).body(ByteStream::from_static(b""));
+            aws.wait(put.send()).unwrap();
+        }
+        assert_eq!(keys(&S3Storage::new(&aws, &*bucket, "raw"), ""), ["2026/a"]);
+    }
+
+    #[test]
+    fn listings_go_on_page_after_page() {
+        for kind in [Kind::Ministack, Kind::Moto] {
+            let storage = storage(Server::shared(kind), "pages");
+            let expected: Vec<_> = (0..2_345).map(|number| format!("page/{number:05}")).collect();
+            std::thread::scope(|scope| {
+                for keys in expected.chunks(300) {
+                    let storage = &storage;
+                    scope.spawn(move || keys.iter().for_each(|key| storage.put(key, b"").unwrap()));
+                }
+            });
+            assert!(keys(&storage, "page/") == expected, "{kind:?}");
+        }
+    }
+}
+
+mod parts {
+    use super::*;
+
+    /// Moto is the one that knows the least size of a part.
+    const ALL: [Kind; 3] = [Kind::Ministack, Kind::Moto, Kind::Seaweedfs];
+
+    #[test]
+    fn a_large_object_goes_in_parts() {
+        let content = bytes(21 * MIB + 5);
+        for kind in ALL {
+            let storage = storage(Server::shared(kind), "parts");
+            storage.put("large", &content).unwrap();
+            let meta = storage.head("large").unwrap().unwrap();
+            assert!(meta.etag.unwrap().ends_with("-3"), "{kind:?}: 8 + 8 + 5 MiB");
+            assert!(storage.read("large").unwrap().unwrap() == content, "{kind:?}");
+            assert_eq!(
+                storage.get_range("large", 8 * MIB as u64 - 3..8 * MIB as u64 + 3).unwrap(),
+                content[8 * MIB - 3..8 * MIB + 3]
+            );
+        }
+    }
+
+    #[test]
+    fn what_just_fits_goes_in_one() {
+        let storage = storage(Server::shared(Kind::Ministack), "whole");
+        storage.put("large", &bytes(16 * MIB)).unwrap();
+        assert!(!storage.head("large").unwrap().unwrap().etag.unwrap().contains('-'));
+    }
+
+    #[test]
+    fn parts_are_conditional_too() {
+        let (one, other) = (bytes(17 * MIB), bytes(18 * MIB));
+        for kind in ALL {
+            let storage = storage(Server::shared(kind), "parts");
+            assert_eq!(storage.put_noted("a", &one, "v1").unwrap(), Put::Created, "{kind:?}");
+            assert_eq!(storage.put_if_absent("a", &other).unwrap(), Put::AlreadyThere, "{kind:?}");
+            let meta = storage.head("a").unwrap().unwrap();
+            assert_eq!((meta.size, meta.note.as_deref()), (17 * MIB as u64, Some("v1")), "{kind:?}");
+            assert_eq!(
+                storage.compare_and_swap("a", Some(&other), &other).unwrap(),
+                Swap::Conflict,
+                "{kind:?}"
+            );
+            assert_eq!(storage.compare_and_swap("a", Some(&one), &other).unwrap(), Swap::Done, "{kind:?}");
+            assert_eq!(storage.head("a").unwrap().unwrap().size, 18 * MIB as u64, "{kind:?}");
+        }
+    }
+
+    #[test]
+    fn of_writers_in_parts_one_creates() {
+        for kind in ALL {
+            let storage = storage(Server::shared(kind), "race");
+            let created = std::thread::scope(|scope| {
+                let write = |size| storage.put_if_absent("a", &bytes(size * MIB)).unwrap();
+                let writers: Vec<_> = (17..20).map(|size| scope.spawn(move || write(size))).collect();
+                let puts = writers.into_iter().map(|writer| writer.join().unwrap());
+                puts.filter(|put| *put == Put::Created).count()
+            });
+            assert_eq!(created, 1, "{kind:?}");
+        }
+    }
+
+    #[test]
+    fn parts_of_what_failed_are_removed() {
+        let (storage, faults) = with_faults(Settings { attempts: 1, ..Settings::default() });
+        faults.rule(&json!({"service": "s3", "operation": "CompleteMultipartUpload",
+            "error": {"code": "AccessDenied", "status": 403}}));
+        let error = storage.put("a", &bytes(17 * MIB)).unwrap_err();
+        assert!(error.to_string().contains("s3:PutObject: permission denied"), "{error}");
+        assert_eq!(storage.head("a").unwrap(), None);
+        let aws = faults.aws();
+        let left = aws.wait(aws.s3().list_multipart_uploads().bucket(storage.bucket()).send()).unwrap();
+        assert!(left.uploads().is_empty(), "{left:?}");
+    }
+}
+
+/// A storage behind a proxy of its own. What `bounds` says of where and who is not used.
+fn with_faults(bounds: Settings) -> (S3Storage, Faults) {
+    let server = Server::shared(Kind::Ministack);
+    let faults = Faults::before(server);
+    let there = faults.server().settings();
+    let aws = Aws::start_with(Settings {
+        endpoint: there.endpoint,
+        region: there.region,
+        credentials: there.credentials,
+        ..bounds
+    });
+    (S3Storage::new(&aws.unwrap(), server.bucket("faults"), "x"), faults)
+}
+
+/// The operations that were hit, and how.
+fn fired(faults: &Faults) -> Vec<(String, String)> {
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    faults.fired().iter().map(|event| (text(&event["operation"]), text(&event["action"]))).collect()
+}
+
+mod faults {
+    use super::*;
+
+    #[test]
+    fn slow_down_is_waited_out() {
+        let (storage, faults) = with_faults(Settings::default());
+        for operation in ["PutObject", "GetObject", "HeadObject", "ListObjectsV2", "DeleteObject"] {
+            faults.rule(&json!({"service": "s3", "operation": operation, "times": 1,
+                "error": {"code": "SlowDown", "status": 503}}));
+        }
+        storage.put("a", b"text").unwrap();
+        assert_eq!(storage.read("a").unwrap().unwrap(), b"text");
+        assert_eq!(storage.head("a").unwrap().unwrap().size, 4);
+        assert_eq!(keys(&storage, ""), ["a"]);
+        storage.delete("a").unwrap();
+        assert_eq!(fired(&faults).len(), 5, "{:?}", fired(&faults));
+    }
+
+    #[test]
+    fn slow_down_without_end_is_told() {
+        let (storage, faults) = with_faults(Settings { attempts: 2, ..Settings::default() });
+        faults.rule(&json!({"service": "s3", "error": {"code": "SlowDown", "status": 503, "message": "Reduce your request rate."}}));
+        let error = storage.put("a", b"text").unwrap_err();
+        let uri = storage.uri("a");
+        assert_eq!(
+            error.to_string(),
+            format!("{uri}: s3:PutObject: too many requests (SlowDown: Reduce your request rate.)")
+        );
+        assert_eq!(error.hint(), Some("try again later, or with fewer writers at a time"));
+        assert_eq!(fired(&faults).len(), 2);
+    }
+
+    #[test]
+    fn failures_of_the_service_are_tried_again() {
+        let (storage, faults) = with_faults(Settings::default());
+        faults.rule(&json!({"service": "s3", "times": 2, "error": {"code": "InternalError", "status": 500}}));
+        assert_eq!(storage.put_if_absent("a", b"text").unwrap(), Put::Created);
+        faults.rule(&json!({"service": "s3", "times": 2, "reset": true}));
+        assert_eq!(storage.read("a").unwrap().unwrap(), b"text");
+        assert_eq!(fired(&faults).len(), 4, "{:?}", fired(&faults));
+    }
+
+    #[test]
+    fn a_body_that_breaks_off_is_fetched_on() {
+        let (storage, faults) = with_faults(Settings::default());
+        let content = bytes(5 * MIB + 7);
+        storage.put("a", &content).unwrap();
+        // Cut cleanly, so that it looks like the end; cut by a reset; and more than once.
+        for fault in [json!({"truncate_frac": 0.3}), json!({"abort_frac": 0.3})] {
+            for times in [1, 3] {
+                faults.clear();
+                let before = fired(&faults).len();
+                faults.rule(
+                    &json!({"service": "s3", "operation": "GetObject", "times": times, "response": fault}),
+                );
+                assert!(storage.read("a").unwrap().unwrap() == content, "{fault} {times} times");
+                assert_eq!(fired(&faults).len() - before, times, "{fault}");
+            }
+        }
+        faults.clear();
+        faults.rule(
+            &json!({"service": "s3", "operation": "GetObject", "times": 1, "response": {"abort_frac": 0.3}}),
+        );
+        assert!(storage.get_range("a", 1_000..4_000_000).unwrap() == content[1_000..4_000_000]);
+    }
+
+    #[test]
+    fn a_body_that_always_breaks_off_is_short() {
+        let (storage, faults) = with_faults(Settings::default());
+        storage.put("a", &bytes(MIB)).unwrap();
+        faults.rule(&json!({"service": "s3", "operation": "GetObject", "response": {"abort_bytes": 1000}}));
+        let error = storage.read("a").unwrap_err();
+        assert!(
+            matches!(error, StorageError::ShortBody { expected: 1_048_576, got: 1..1_048_576, .. }),
+            "{error}"
+        );
+        assert_eq!(error.hint(), Some("run the same command again; nothing of this object was kept"));
+        assert!(matches!(storage.get_range("a", 0..500_000), Err(StorageError::ShortBody { .. })));
+    }
+
+    #[test]
+    fn a_body_does_not_go_on_in_another_version() {
+        let (storage, faults) = with_faults(Settings::default());
+        storage.put("a", &bytes(5 * MIB)).unwrap();
+        faults.rule(
+            &json!({"service": "s3", "operation": "GetObject", "times": 1, "response": {"abort_frac": 0.5}}),
+        );
+        let mut body = storage.get("a").unwrap();
+        storage.put("a", &bytes(6 * MIB)).unwrap();
+        let error = body.reader.read_to_end(&mut Vec::new()).unwrap_err();
+        let error = StorageError::from_io("", error);
+        assert_eq!(error.to_string(), format!("{}: changed while it was being read", storage.uri("a")));
+        assert_eq!(error.hint(), Some("wait until its writer is done, then run the same command again"));
+    }
+
+    #[test]
+    fn damaged_bytes_are_found() {
+        let (storage, faults) = with_faults(Settings::default());
+        storage.put("a", &bytes(MIB)).unwrap();
+        faults.rule(
+            &json!({"service": "s3", "operation": "GetObject", "times": 1, "response": {"corrupt_bytes": 3}}),
+        );
+        let error = storage.read("a").unwrap_err();
+        assert!(
+            matches!(error, StorageError::Io { .. }) && error.to_string().starts_with("s3://"),
+            "{error}"
+        );
+        assert!(storage.read("a").unwrap().unwrap() == bytes(MIB));
+    }
+
+    #[test]
+    fn a_server_that_does_not_answer_is_given_up() {
+        let second = Duration::from_secs(1);
+        let (storage, faults) =
+            with_faults(Settings { attempts: 2, first_byte: second, attempt: second, ..Settings::default() });
+        faults.rule(&json!({"service": "s3", "timeout_ms": 60_000}));
+        for result in [storage.head("a").map(drop), storage.put("a", b"text")] {
+            let error = result.unwrap_err();
+            assert!(error.to_string().contains(": no answer ("), "{error}");
+            assert_eq!(
+                error.hint(),
+                Some("check the network, AWS_REGION and AWS_ENDPOINT_URL; trying again may help")
+            );
+        }
+    }
+
+    #[test]
+    fn a_write_that_is_put_off_is_tried_again() {
+        let (storage, faults) = with_faults(Settings::default());
+        let rule = |operation: &str| {
+            json!({"service": "s3", "operation": operation, "times": 2,
+            "error": {"code": "ConditionalRequestConflict", "status": 409}})
+        };
+        faults.rule(&rule("PutObject"));
+        assert_eq!(storage.put_if_absent("a", b"text").unwrap(), Put::Created);
+        faults.clear();
+        faults.rule(&rule("PutObject"));
+        assert_eq!(storage.compare_and_swap("a", Some(b"text"), b"new").unwrap(), Swap::Done);
+        faults.clear();
+        faults.rule(&rule("CompleteMultipartUpload"));
+        assert_eq!(storage.put_if_absent("large", &bytes(17 * MIB)).unwrap(), Put::Created);
+        assert_eq!(fired(&faults).len(), 6);
+        assert_eq!(storage.head("large").unwrap().unwrap().size, 17 * MIB as u64);
+    }
+
+    #[test]
+    fn a_write_that_is_put_off_for_ever_is_an_error() {
+        let (storage, faults) = with_faults(Settings::default());
+        faults.rule(&json!({"service": "s3", "operation": "PutObject",
+            "error": {"code": "ConditionalRequestConflict", "status": 409}}));
+        let error = storage.put_if_absent("a", b"text").unwrap_err();
+        let uri = storage.uri("a");
+        assert_eq!(
+            error.to_string(),
+            format!(
+                "{uri}: s3:PutObject: too many requests (ConditionalRequestConflict: other writes of this key were under way at each of 12 tries)"
+            )
+        );
+    }
+
+    #[test]
+    fn a_reply_that_is_lost_changes_no_answer() {
+        let (storage, faults) = with_faults(Settings::default());
+        // The request arrives and is granted; the answer does not come.
+        let lost = |operation: &str| {
+            faults.clear();
+            faults.rule(
+                &json!({"service": "s3", "operation": operation, "times": 1, "response": {"abort_bytes": 0}}),
+            );
+        };
+        lost("PutObject");
+        assert_eq!(storage.put_if_absent("a", b"1").unwrap(), Put::Created);
+        assert_eq!(
+            storage.put_if_absent("a", b"1").unwrap(),
+            Put::AlreadyThere,
+            "the same bytes of another writer"
+        );
+        lost("PutObject");
+        assert_eq!(storage.compare_and_swap("a", Some(b"1"), b"2").unwrap(), Swap::Done);
+        lost("PutObject");
+        assert_eq!(storage.compare_and_swap("b", None, b"1").unwrap(), Swap::Done);
+        lost("CompleteMultipartUpload");
+        assert_eq!(storage.put_if_absent("large", &bytes(17 * MIB)).unwrap(), Put::Created);
+        lost("CompleteMultipartUpload");
+        storage.put("large", &bytes(18 * MIB)).unwrap();
+        assert_eq!(storage.head("large").unwrap().unwrap().size, 18 * MIB as u64);
+        assert_eq!(fired(&faults).len(), 5, "{:?}", fired(&faults));
+    }
+
+    #[test]
+    fn many_readers_and_writers_get_through_a_bad_day() {
+        let (storage, faults) = with_faults(Settings::default());
+        faults.rule(
+            &json!({"service": "s3", "probability": 0.1, "error": {"code": "InternalError", "status": 500}}),
+        );
+        faults.rule(&json!({"service": "s3", "probability": 0.1, "reset": true}));
+        faults.rule(&json!({"service": "s3", "operation": "GetObject", "probability": 0.3, "response": {"abort_frac": 0.7}}));
+        let storage = Arc::new(storage);
+        std::thread::scope(|scope| {
+            for writer in 0..4_usize {
+                let storage = &storage;
+                scope.spawn(move || {
+                    for number in 0..10 {
+                        let (key, content) = (format!("{writer}/{number}"), bytes(writer * 50_000 + number));
+                        assert_eq!(storage.put_if_absent(&key, &content).unwrap(), Put::Created);
+                        assert!(storage.read(&key).unwrap().unwrap() == content, "{key}");
+                    }
+                });
+            }
+        });
+        assert!(!fired(&faults).is_empty());
+    }
+}
+
+mod refusals {
+    use super::*;
+
+    #[test]
+    fn a_bucket_that_is_not_there_is_told() {
+        for kind in [Kind::Ministack, Kind::Moto, Kind::Seaweedfs] {
+            let storage = S3Storage::new(&Server::shared(kind).aws(), "no-such-bucket", "x");
+            let hint = "check the bucket's name and AWS_REGION, or create it; then try again";
+            let results = [
+                ("s3://no-such-bucket/x/a: s3:GetObject", storage.get("a").map(drop)),
+                ("s3://no-such-bucket/x/a: s3:GetObject", storage.read("a").map(drop)),
+                ("s3://no-such-bucket/x/a: s3:PutObject", storage.put("a", b"text")),
+                ("s3://no-such-bucket/x/a: s3:PutObject", storage.put_if_absent("a", b"text").map(drop)),
+                ("s3://no-such-bucket/x/a: s3:PutObject", storage.put("a", &bytes(17 * MIB))),
+                ("s3://no-such-bucket/x/: s3:ListBucket", storage.list("", &mut |_| Ok(()))),
+            ];
+            for (what, result) in results {
+                let error = result.expect_err(what);
+                assert!(
+                    error
+                        .to_string()
+                        .starts_with(&format!("{what}: there is no such bucket (NoSuchBucket: ")),
+                    "{kind:?}: {error}"
+                );
+                assert_eq!(error.hint(), Some(hint), "{kind:?}");
+            }
+        }
+    }
+
+    /// SeaweedFS is the one that looks at signatures.
+    #[test]
+    fn wrong_credentials_are_told() {
+        let server = Server::shared(Kind::Seaweedfs);
+        let bucket = server.bucket("credentials");
+        let with = |key: &str, secret: &str| {
+            let credentials = Some(Credentials::new(key, secret, None, None, "test"));
+            let aws = Aws::start_with(Settings { credentials, ..server.settings() }).unwrap();
+            S3Storage::new(&aws, &*bucket, "x").put("a", b"text").unwrap_err()
+        };
+        let (key, secret) = servers::ACCESS_KEY;
+        for (error, code) in
+            [(with("nobody", secret), "InvalidAccessKeyId"), (with(key, "hunter2"), "SignatureDoesNotMatch")]
+        {
+            let start =
+                format!("s3://{bucket}/x/a: s3:PutObject: the credentials are not accepted ({code}: ");
+            assert!(error.to_string().starts_with(&start), "{error}");
+            assert!(error.hint().unwrap().starts_with("check the access key, its secret"));
+            assert!(
+                !error.to_string().contains("hunter2") && !error.to_string().contains("nobody/"),
+                "{error}"
+            );
+        }
+    }
+
+    #[test]
+    fn no_permission_is_told() {
+        let (storage, faults) = with_faults(Settings::default());
+        faults.rule(&json!({"service": "s3", "error": {"code": "AccessDenied", "status": 403, "message": "Access Denied"}}));
+        let uri = storage.uri("a");
+        let behind = "; S3 says so too of an object that is not there, if the caller has no s3:ListBucket";
+        let get = storage.get("a").unwrap_err();
+        assert_eq!(
+            get.to_string(),
+            format!("{uri}: s3:GetObject: permission denied (AccessDenied: Access Denied{behind})")
+        );
+        let head = storage.head("a").unwrap_err();
+        assert_eq!(head.to_string(), format!("{uri}: s3:GetObject: permission denied (HTTP 403{behind})"));
+        let put = storage.put("a", b"text").unwrap_err();
+        assert_eq!(
+            put.to_string(),
+            format!("{uri}: s3:PutObject: permission denied (AccessDenied: Access Denied)")
+        );
+        let delete = storage.delete("a").unwrap_err();
+        assert_eq!(
+            delete.to_string(),
+            format!("{uri}: s3:DeleteObject: permission denied (AccessDenied: Access Denied)")
+        );
+        let list = storage.list("", &mut |_| Ok(())).unwrap_err();
+        assert_eq!(
+            list.to_string(),
+            format!("{}: s3:ListBucket: permission denied (AccessDenied: Access Denied)", storage.uri(""))
+        );
+        assert!(get.hint().unwrap().starts_with("allow the caller this action on this resource"));
+        assert_eq!(fired(&faults).len(), 5, "what is denied is not tried again");
+    }
+
+    #[test]
+    fn nobody_listens_there() {
+        let nowhere = Settings { attempts: 1, ..servers::settings("http://127.0.0.1:9") };
+        let storage = S3Storage::new(&Aws::start_with(nowhere).unwrap(), "bucket", "x");
+        let error = storage.get("a").unwrap_err();
+        assert!(error.to_string().starts_with("s3://bucket/x/a: s3:GetObject: no answer ("), "{error}");
+        assert!(error.to_string().len() < 200, "{error}");
+        assert_eq!(
+            error.hint(),
+            Some("check the network, AWS_REGION and AWS_ENDPOINT_URL; trying again may help")
+        );
+    }
+}
