@@ -5,7 +5,7 @@ CARGO ?= cargo
 READERS := etl/tests/readers/requirements.txt
 SERVERS := etl/tests/aws/requirements.txt
 
-.PHONY: all test lint doc pure slow bench venv lambda
+.PHONY: all test lint doc pure slow bench venv lambda lambda-test
 
 all: test
 
@@ -29,6 +29,11 @@ pure:
 ## Linux 2023, whatever this machine has; the arm64 one is made where the Rust toolchain has its target
 lambda: .venv-aws/.complete
 	PATH="$(CURDIR)/.venv-aws/bin:$$PATH" CARGO="$(CARGO)" .ci/lambda
+
+## lambda-test: the zip for this machine, as a function in an account that is made of a stand-in for AWS. With the
+## packages and features of the ordinary tests, so that nothing but the zip is compiled for it
+lambda-test: lambda
+	$(CARGO) test --workspace --test aws -- --ignored the_zip_that_is_deployed
 
 ## slow: proofs that need an optimised build and minutes. Without SQL, so that DataFusion is not compiled a second
 ## time; none of them asks a query

@@ -90,6 +90,8 @@ pub(crate) fn answered(code: Option<&str>, status: Option<u16>, message: &str) -
         | "RequestLimitExceeded"
         | "ProvisionedThroughputExceededException" => Fault::Throttled,
         "OperationTimeoutException" | "RequestTimeout" => Fault::Unreachable,
+        // Of a part of a request there is no status.
+        "InternalFailure" | "InternalError" | "InternalServiceException" => Fault::Service,
         _ => match status {
             Some(301) => Fault::Region,
             Some(403) => Fault::Denied,

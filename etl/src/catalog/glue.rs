@@ -104,17 +104,19 @@ impl GlueCatalog {
         }
     }
 
-    /// A table with the definition that it was read from; `None` if iotlake has no table of this name.
-    fn read_table(&self, name: &str) -> Result<Option<(Table, Definition)>> {
-        let Some(definition) = self.definition(name)? else { return Ok(None) };
-        match definition::entry(&definition) {
+    /// The table that `definition` defines.
+    fn read_table(&self, definition: &Definition) -> Result<Table> {
+        let name = definition.name();
+        match definition::entry(definition) {
             Entry::Table => {}
             Entry::Foreign(reason) => return Err(self.foreign(name, reason)),
-            Entry::Rejects(_) | Entry::View => return Ok(None),
+            Entry::View => return Err(self.foreign(name, "it is a view of iotlake, not a table")),
+            Entry::Rejects(of) => {
+                return Err(self.foreign(name, format!("it is the table of the rejects of `{of}`")));
+            }
         }
-        self.check_location(name, &definition)?;
-        let table = definition::read(name, &definition).map_err(|flaw| self.flawed(name, flaw))?;
-        Ok(Some((table, definition)))
+        self.check_location(name, definition)?;
+        definition::read(name, definition).map_err(|flaw| self.flawed(name, flaw))
     }
 
     /// Files would go where no query looks for them if the table were that of another lake.
@@ -135,11 +137,12 @@ impl GlueCatalog {
         mut change: impl FnMut(Option<&Table>) -> Result<(Option<Table>, T)>,
     ) -> Result<(T, u32)> {
         for conflicts in 0..ATTEMPTS {
-            let there = self.read_table(name)?;
-            let (table, outcome) = change(there.as_ref().map(|(table, _)| table))?;
+            let definition = self.definition(name)?;
+            let there = definition.as_ref().map(|definition| self.read_table(definition)).transpose()?;
+            let (table, outcome) = change(there.as_ref())?;
             let Some(table) = table else { return Ok((outcome, conflicts)) };
-            let is_done = match &there {
-                Some((_, definition)) => self.update(definition, definition::changed(definition, &table))?,
+            let is_done = match &definition {
+                Some(definition) => self.update(definition, definition::changed(definition, &table))?,
                 None => self.create(name, definition::of_table(&table, self.location_of(name)))?,
             };
             if is_done {
@@ -302,7 +305,9 @@ impl Catalog for GlueCatalog {
         if check_name(name).is_err() {
             return Ok(None);
         }
-        Ok(self.read_table(name)?.map(|(table, _)| table))
+        // A view is no table, which is not to say that there is something wrong with it.
+        let definition = self.definition(name)?.filter(|there| definition::entry(there) != Entry::View);
+        definition.map(|definition| self.read_table(&definition)).transpose()
     }
 
     fn create_table(&self, table: &Table) -> Result<Table> {

@@ -53,8 +53,8 @@ pub enum Command {
 /// Which lake.
 #[derive(Debug, Args)]
 pub struct LakeArgs {
-    /// Where the lake lies: a folder, or s3://bucket/prefix
-    #[arg(long, value_name = "DIR|s3://…", value_hint = ValueHint::DirPath, value_parser = location())]
+    /// Where the lake lies: a folder, which `backfill` makes if it is missing, or s3://bucket/prefix
+    #[arg(long, value_name = "DIR|URI", value_hint = ValueHint::DirPath, value_parser = location())]
     pub lake: Location,
     /// Where its tables are registered: `embedded` (beside the lake) or `glue:DATABASE` (for Athena; lakes on S3 only)
     #[arg(long, value_name = "embedded|glue:DATABASE", default_value_t)]

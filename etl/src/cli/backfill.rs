@@ -345,3 +345,24 @@ fn exit_of(summary: &Summary) -> Exit {
         Exit::Done
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_left_out_is_chosen_within_the_machine() {
+        let cores = cores();
+        let split = |jobs, threads, sources, most| split_cores(jobs, threads, sources, most).unwrap();
+        assert_eq!(split(None, None, 1000, cores), (cores, 1));
+        assert_eq!(split(None, None, 1, cores), (1, cores));
+        assert_eq!(split(Some(1), None, 1000, cores), (1, cores));
+        // Sources that are waited for: more jobs than cores, never more threads than cores.
+        assert_eq!(split(None, None, 1000, 4 * cores), (4 * cores, 1));
+        assert_eq!(split(None, None, 1, 4 * cores), (1, cores));
+        assert_eq!(split(Some(4 * cores), None, 1, 4 * cores), (4 * cores, 1));
+        assert!(split_cores(Some(4 * cores + 1), None, 1, 4 * cores).is_err());
+        assert!(split_cores(Some(cores), Some(5), 1, 4 * cores).is_err());
+        assert!(split_cores(Some(0), None, 1, cores).is_err());
+    }
+}

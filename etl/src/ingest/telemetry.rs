@@ -368,11 +368,12 @@ mod tests {
 
     #[test]
     fn metrics_are_in_the_embedded_format_and_every_object_is_counted_once() {
-        let mut totals = Totals::default();
-        totals.counts = Counts { records: 10, rows: 9, rejected: 1, ..Counts::default() };
-        totals.ended.insert(Ended::Done, 2);
-        totals.ended.insert(Ended::Failed, 1);
-        totals.durations = (0..150).map(f64::from).collect();
+        let totals = Totals {
+            counts: Counts { records: 10, rows: 9, rejected: 1, ..Counts::default() },
+            ended: [(Ended::Done, 2), (Ended::Failed, 1)].into(),
+            durations: (0..150).map(f64::from).collect(),
+            ..Totals::default()
+        };
         let line = totals.metrics("iotlake", "events", UNIX_EPOCH + Duration::from_secs(1));
         assert_eq!(line["_aws"]["Timestamp"], 1000);
         let directive = &line["_aws"]["CloudWatchMetrics"][0];

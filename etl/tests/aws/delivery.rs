@@ -162,3 +162,34 @@ fn agree(account: &Account, lake: &Lake, table: &str, rows: u64) {
     #[cfg(feature = "query")]
     assert_eq!(asked::summary(lake, table), seen["duckdb"], "{table}");
 }
+
+#[test]
+#[ignore = "needs what `make lambda` makes; `make lambda-test` makes and runs it"]
+fn the_zip_that_is_deployed_ingests_an_object() {
+    let architecture = match std::env::consts::ARCH {
+        "aarch64" => "arm64",
+        other => other,
+    };
+    let zip = fixtures().join(format!("../target/lambda/ingest-{architecture}.zip"));
+    let zip = fs::read(&zip).unwrap_or_else(|error| panic!("{}: {error}: run `make lambda`", zip.display()));
+    let account = Account::new(zip, "deployed", &[("IOTLAKE_CONTRACT", "rigado")]);
+    account.invoke(&json!({"init": true}));
+
+    let raw = S3Storage::new(&account.aws, &*account.raw, "");
+    let sample = contents(&LocalStorage::open(&fixtures().join("sample")).unwrap());
+    let (key, bytes) = sample.last_key_value().unwrap();
+    raw.put(key, bytes).unwrap();
+    let objects = json!({"objects": [format!("s3://{}/{key}", account.raw)]});
+    assert_eq!(account.invoke(&objects)["done"], 1);
+    assert_eq!(account.invoke(&objects)["already_done"], 1);
+
+    let lake = account.lake();
+    let audit = audit(&*lake.storage, &*lake.catalog, Depth::Bytes).unwrap();
+    assert_eq!(audit.findings, []);
+    let receipts = account.receipts("events");
+    assert_eq!(
+        audit.rows + audit.rejected,
+        receipts.values().map(|receipt| receipt.counts.records).sum::<u64>()
+    );
+    assert!(audit.receipts == 1 && audit.rows > 0, "{audit:?}");
+}

@@ -18,6 +18,7 @@ import json
 import os
 import struct
 import sys
+import time
 
 import awswrangler as wr
 import boto3
@@ -47,8 +48,11 @@ def described(database, table):
 
 
 def with_wrangler(database, table):
-    """Twice: the way of its users, by pandas, decides how many rows there are; by Arrow no value is changed."""
-    frame = wr.s3.read_parquet_table(database=database, table=table, dtype_backend="pyarrow")
+    # Unless told not to, it wants all files to have the same columns; here a file has those that its records fill.
+    # With Arrow's types behind pandas an integer stays one beside NULL.
+    frame = wr.s3.read_parquet_table(
+        database=database, table=table, validate_schema=False, dtype_backend="pyarrow"
+    )
     return pyarrow.Table.from_pandas(frame, preserve_index=False)
 
 
@@ -73,15 +77,25 @@ def with_duckdb(found, partitions):
 
 
 def with_athena(database, table, bucket):
-    """What can be asked of a stand-in: how many rows each partition has, its values as they are compared."""
-    frame = wr.athena.read_sql_query(
-        f'SELECT year, month, day, hour, count(*) AS rows FROM "{table}" GROUP BY 1, 2, 3, 4 ORDER BY 1, 2, 3, 4',
-        database=database,
-        ctas_approach=False,
-        s3_output=f"s3://{bucket}/athena/",
-        dtype_backend="pyarrow",
-    )
-    return [[str(value) for value in row] for row in frame.itertuples(index=False)]
+    """What can be asked of a stand-in: how many rows each partition has."""
+    athena = boto3.client("athena")
+    query = athena.start_query_execution(
+        QueryString=f'SELECT year, month, day, hour, count(*) FROM "{table}" GROUP BY 1, 2, 3, 4 ORDER BY 1, 2, 3, 4',
+        QueryExecutionContext={"Database": database},
+        ResultConfiguration={"OutputLocation": f"s3://{bucket}/athena/"},
+    )["QueryExecutionId"]
+    deadline = time.monotonic() + 60
+    while True:
+        status = athena.get_query_execution(QueryExecutionId=query)["QueryExecution"]["Status"]
+        if status["State"] == "SUCCEEDED":
+            break
+        if status["State"] not in ("QUEUED", "RUNNING") or time.monotonic() > deadline:
+            raise RuntimeError(f"Athena: {status}")
+        time.sleep(0.1)
+    pages = athena.get_paginator("get_query_results").paginate(QueryExecutionId=query)
+    rows = [[value["VarCharValue"] for value in row["Data"]] for page in pages for row in page["ResultSet"]["Rows"]]
+    # The first names the columns.
+    return rows[1:]
 
 
 def texts(column):

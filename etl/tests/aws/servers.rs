@@ -231,7 +231,7 @@ impl Faults {
     /// - what is hit: `service`, `operation` (`GetObject`), `resource` (a part of the path), `headers`, `body`;
     /// - how often: `times`, `sequence` (`{"fail": 1, "pass": 2}`), `probability`;
     /// - what happens: `error` (`{"code": "SlowDown", "status": 503}`), `timeout_ms`, `reset`, `latency`,
-    ///   `response` (`{"abort": {"frac": 0.3}}`), `request` (`{"cut_upload": {"after_frac": 0.5}}`).
+    ///   `response` (`{"abort_frac": 0.3}`), `request` (`{"cut_upload": {"after_frac": 0.5}}`).
     pub fn rule(&self, rule: &Value) {
         let url = format!("{}/_microburst/rules", self.server.endpoint());
         let answer = ureq::patch(&url).send_json(serde_json::json!([rule]));

@@ -7,7 +7,7 @@
 use std::collections::BTreeSet;
 
 use aws_sdk_glue::operation::get_partitions::GetPartitionsOutput;
-use aws_sdk_glue::types::{Column, ErrorDetail, PartitionInput, Table as Definition};
+use aws_sdk_glue::types::{Column, ErrorDetail, PartitionError, PartitionInput, Table as Definition};
 use iotlake_flatten::naming::PARTITION_KEYS;
 
 use super::definition::{self, Entry};
@@ -15,7 +15,7 @@ use super::{ALREADY_EXISTS, CONCURRENT_MODIFICATION, GlueCatalog, NOT_FOUND, cod
 use crate::aws::answered;
 use crate::catalog::{CatalogError, REJECTS_SUFFIX, Result};
 use crate::partition::Partition;
-use crate::remote::{Fault, RemoteError};
+use crate::remote::RemoteError;
 
 /// The most partitions of one request, as Glue has it.
 const MOST: usize = 100;
@@ -59,7 +59,7 @@ impl GlueCatalog {
             let errors = match self.aws.wait(request.send()) {
                 Ok(answer) => answer.errors.unwrap_or_default(),
                 // One that others make at this moment: which one, only the next answer tells.
-                Err(error) if matches!(code(&error), Some(CONCURRENT_MODIFICATION)) && attempt < ATTEMPTS => {
+                Err(error) if code(&error) == Some(CONCURRENT_MODIFICATION) && attempt < ATTEMPTS => {
                     wait(attempt);
                     continue;
                 }
@@ -69,30 +69,14 @@ impl GlueCatalog {
                 }
             };
             let (mut known, mut again) = (0, Vec::new());
-            for error in errors {
-                let detail = error.error_detail.unwrap_or_else(|| ErrorDetail::builder().build());
-                let values = error.partition_values.unwrap_or_default();
-                let partition = pending.iter().copied().find(|partition| values == partition.values());
-                let code = detail.error_code().unwrap_or_default();
-                let message = detail.error_message().unwrap_or_default();
-                let fault = answered(Some(code), None, message);
-                let error = RemoteError {
-                    operation: "glue:BatchCreatePartition".to_owned(),
-                    resource: format!("partition {} of {}", values.join("/"), self.resource(name)),
-                    code: Some(code.to_owned()).filter(|code| !code.is_empty()),
-                    message: message.to_owned(),
-                    // Glue's words for what failed in the service itself.
-                    fault: if code.starts_with("Internal") { Fault::Service } else { fault },
-                };
-                match partition {
-                    _ if code == ALREADY_EXISTS => known += 1,
-                    _ if code == NOT_FOUND => return Err(no_table(name)),
-                    Some(partition)
-                        if attempt < ATTEMPTS && (error.can_retry() || code == CONCURRENT_MODIFICATION) =>
-                    {
-                        again.push(partition);
+            for error in &errors {
+                match verdict(error, &pending) {
+                    Verdict::Known => known += 1,
+                    Verdict::Again(partition) if attempt < ATTEMPTS => again.push(partition),
+                    Verdict::NoTable => return Err(no_table(name)),
+                    Verdict::Again(_) | Verdict::Failed => {
+                        return Err(failed(error, &self.resource(name)).into());
                     }
-                    _ => return Err(error.into()),
                 }
             }
             new += pending.len() - known - again.len();
@@ -129,6 +113,50 @@ impl GlueCatalog {
             partitions.filter_map(|partition| of_values(partition.values())).collect();
         Ok(partitions.into_iter().collect())
     }
+}
+
+/// What became of a partition that was not made.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Verdict {
+    /// It is there already.
+    Known,
+    /// It may be made when it is asked for again.
+    Again(Partition),
+    /// Its table is gone.
+    NoTable,
+    /// It cannot be made.
+    Failed,
+}
+
+/// What became of the one of `pending` that `error` is about.
+pub(super) fn verdict(error: &PartitionError, pending: &[Partition]) -> Verdict {
+    let partition = pending.iter().copied().find(|partition| error.partition_values() == partition.values());
+    match (code_of(error), partition) {
+        (ALREADY_EXISTS, _) => Verdict::Known,
+        (NOT_FOUND, _) => Verdict::NoTable,
+        (CONCURRENT_MODIFICATION, Some(partition)) => Verdict::Again(partition),
+        (_, Some(partition)) if failed(error, "").can_retry() => Verdict::Again(partition),
+        _ => Verdict::Failed,
+    }
+}
+
+/// As an error, with the table that the partition is of.
+pub(super) fn failed(error: &PartitionError, table: &str) -> RemoteError {
+    let code = code_of(error);
+    let message = error.error_detail().and_then(ErrorDetail::error_message).unwrap_or_default();
+    let values = PARTITION_KEYS.iter().zip(error.partition_values());
+    let folders: Vec<_> = values.map(|(key, value)| format!("{key}={value}")).collect();
+    RemoteError {
+        operation: "glue:BatchCreatePartition".to_owned(),
+        resource: format!("partition {} of {table}", folders.join("/")),
+        code: Some(code.to_owned()).filter(|code| !code.is_empty()),
+        message: message.to_owned(),
+        fault: answered(Some(code), None, message),
+    }
+}
+
+fn code_of(error: &PartitionError) -> &str {
+    error.error_detail().and_then(ErrorDetail::error_code).unwrap_or_default()
 }
 
 fn no_table(name: &str) -> CatalogError {

@@ -2,6 +2,9 @@
 
 use iotlake_flatten::{Contract, Kind, Path, Type};
 
+use aws_sdk_glue::types::{Column, ErrorDetail, PartitionError};
+
+use super::partitions::Verdict;
 use super::*;
 use crate::partition::PartitionBy;
 
@@ -58,7 +61,8 @@ fn a_change_appends_and_keeps_what_others_wrote() {
 #[test]
 fn what_is_wrong_with_a_definition_is_named() {
     type Edit = fn(&mut Definition);
-    let columns = |definition: &mut Definition, edit: fn(&mut Vec<aws_sdk_glue::types::Column>)| {
+    type EditColumns = fn(&mut Vec<Column>);
+    let columns = |definition: &mut Definition, edit: EditColumns| {
         edit(definition.storage_descriptor.as_mut().unwrap().columns.as_mut().unwrap());
     };
     let flaw = |edit: &dyn Fn(&mut Definition)| {
@@ -81,11 +85,11 @@ fn what_is_wrong_with_a_definition_is_named() {
                 set(
                     it,
                     "iotlake.contract",
-                    "{\"numbers\":\"doubtful\",\"part_bytes\":67108864,\"columns\":[]}",
+                    "{\"numbers\":\"doubtful\",\"part_bytes\":67108864,\"columns\":[],\"more\":1}",
                 )
             },
             "its parameter `iotlake.contract` cannot be read: \
-             {\"numbers\":\"doubtful\",\"part_bytes\":67108864,\"columns\":[...",
+             {\"numbers\":\"doubtful\",\"part_bytes\":67108864,\"columns\":[],\"mo...",
         ),
         (
             |it| drop(it.partition_keys.as_mut().unwrap().pop()),
@@ -95,7 +99,7 @@ fn what_is_wrong_with_a_definition_is_named() {
     for (edit, expected) in parameters {
         assert_eq!(flaw(&edit), expected);
     }
-    let of_columns: [(fn(&mut Vec<aws_sdk_glue::types::Column>), &str); 4] = [
+    let of_columns: [(EditColumns, &str); 4] = [
         (
             |columns| columns[3].r#type = Some("int".to_owned()),
             "column `ts` has type int, but its files have bigint: the type of a column never changes",
@@ -126,7 +130,7 @@ fn set(definition: &mut Definition, name: &str, value: &str) {
     definition.parameters.as_mut().unwrap().insert(name.to_owned(), value.to_owned());
 }
 
-fn set_of(column: &mut aws_sdk_glue::types::Column, name: &str, value: &str) {
+fn set_of(column: &mut Column, name: &str, value: &str) {
     column.parameters.as_mut().unwrap().insert(name.to_owned(), value.to_owned());
 }
 
@@ -185,4 +189,38 @@ fn only_values_that_a_writer_makes_are_a_partition() {
     {
         assert_eq!(values(other), None, "{other:?}");
     }
+}
+
+#[test]
+fn a_partition_that_was_not_made_is_known_or_tried_again_or_an_error() {
+    let pending = [Partition::new(2026, 3, 1, 5).unwrap(), Partition::UNKNOWN];
+    let error = |partition: Partition, code: &str| {
+        let detail = ErrorDetail::builder().error_code(code).error_message("it says");
+        let values = Some(partition.values().into());
+        PartitionError::builder().set_partition_values(values).error_detail(detail.build()).build()
+    };
+    let verdict = |code| partitions::verdict(&error(pending[1], code), &pending);
+    assert_eq!(verdict(ALREADY_EXISTS), Verdict::Known);
+    assert_eq!(verdict(NOT_FOUND), Verdict::NoTable);
+    for code in [
+        CONCURRENT_MODIFICATION,
+        "ThrottlingException",
+        "InternalServiceException",
+        "OperationTimeoutException",
+    ] {
+        assert_eq!(verdict(code), Verdict::Again(pending[1]), "{code}");
+        let other = partitions::verdict(&error(Partition::new(2026, 3, 1, 6).unwrap(), code), &pending);
+        assert_eq!(other, Verdict::Failed, "it cannot be asked for again, since it never was: {code}");
+    }
+    for code in ["ResourceNumberLimitExceededException", "InvalidInputException", "AccessDeniedException", ""]
+    {
+        assert_eq!(verdict(code), Verdict::Failed, "{code}");
+    }
+    assert_eq!(
+        partitions::failed(&error(pending[0], "InvalidInputException"), "table `t` of database `d`")
+            .to_string(),
+        "partition year=2026/month=03/day=01/hour=05 of table `t` of database `d`: glue:BatchCreatePartition: refused \
+         (InvalidInputException: it says)"
+    );
+    assert_eq!(partitions::verdict(&PartitionError::builder().build(), &pending), Verdict::Failed);
 }

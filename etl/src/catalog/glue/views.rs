@@ -5,9 +5,8 @@
 //! The description that the `SELECT` was written from stands beside it as a parameter; that is what is read back.
 //!
 //! What must stay true: what is stored is right for the columns that the table has now ([`write`] does nothing if it
-//! is), and a table or a view that iotlake did not make is left alone. Athena itself writes no column names with dots
-//! into views that it makes from DDL without quotes; that it reads them from here is not verified. The same `SELECT`
-//! can be had as text, with other names, from [`View::to_sql`].
+//! is), and a table or a view that iotlake did not make is left alone. Whether Athena reads a view whose columns have
+//! dots in their names is not verified; the same `SELECT` can be had as text from [`View::to_sql`].
 //!
 //! [`write`]: GlueCatalog::write_view
 
