@@ -16,6 +16,7 @@ use std::time::Duration;
 use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_sdk_s3::config::retry::RetryPartition;
 use aws_smithy_http_client::Builder;
 use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
 use tokio::runtime::{Handle, Runtime};
@@ -62,6 +63,9 @@ impl Default for Settings {
 #[derive(Debug, Clone)]
 pub struct Aws {
     config: SdkConfig,
+    /// What the clients of a service learn together of how much it can take, and no others.
+    s3_retries: RetryPartition,
+    glue_retries: RetryPartition,
     handle: Handle,
     /// Keeps the runtime alive where it is ours.
     _runtime: Option<Arc<Runtime>>,
@@ -83,12 +87,17 @@ impl Aws {
     pub fn start_with(settings: Settings) -> std::io::Result<Aws> {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
         let config = runtime.block_on(load(settings));
-        Ok(Aws { config, handle: runtime.handle().clone(), _runtime: Some(Arc::new(runtime)) })
+        Ok(Aws::new(config, runtime.handle().clone(), Some(Arc::new(runtime))))
     }
 
     /// A way through the runtime that is running.
     pub async fn of_current_runtime() -> Aws {
-        Aws { config: load(Settings::default()).await, handle: Handle::current(), _runtime: None }
+        Aws::new(load(Settings::default()).await, Handle::current(), None)
+    }
+
+    fn new(config: SdkConfig, handle: Handle, runtime: Option<Arc<Runtime>>) -> Aws {
+        let retries = |service: &'static str| RetryPartition::custom(service).build();
+        Aws { config, s3_retries: retries("s3"), glue_retries: retries("glue"), handle, _runtime: runtime }
     }
 
     /// The region, if one is configured.
@@ -101,12 +110,13 @@ impl Aws {
         let has_endpoint = self.config.endpoint_url().is_some()
             || ["AWS_ENDPOINT_URL_S3"].iter().any(|name| std::env::var_os(name).is_some());
         let config = aws_sdk_s3::config::Builder::from(&self.config).force_path_style(has_endpoint);
-        aws_sdk_s3::Client::from_conf(config.build())
+        aws_sdk_s3::Client::from_conf(config.retry_partition(self.s3_retries.clone()).build())
     }
 
     /// A client for the Glue Data Catalog.
     pub fn glue(&self) -> aws_sdk_glue::Client {
-        aws_sdk_glue::Client::new(&self.config)
+        let config = aws_sdk_glue::config::Builder::from(&self.config);
+        aws_sdk_glue::Client::from_conf(config.retry_partition(self.glue_retries.clone()).build())
     }
 
     /// Waits for `future` on the calling thread, which must not be one of the runtime's.
@@ -122,9 +132,11 @@ async fn load(settings: Settings) -> SdkConfig {
         .read_timeout(settings.first_byte)
         .operation_attempt_timeout(settings.attempt)
         .build();
+    // Not adaptive, which after one throttled request of a lone writer lets half a request through in a second and
+    // counts its next try as five: ten seconds for what a tenth of one would do.
     let mut loader = aws_config::defaults(BehaviorVersion::latest())
         .http_client(client)
-        .retry_config(RetryConfig::adaptive().with_max_attempts(settings.attempts))
+        .retry_config(RetryConfig::standard().with_max_attempts(settings.attempts))
         .timeout_config(timeouts);
     if let Some(endpoint) = settings.endpoint {
         loader = loader.endpoint_url(endpoint);

@@ -24,7 +24,7 @@ use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_s3::operation::head_object::HeadObjectOutput;
 use aws_sdk_s3::primitives::DateTime;
 
-use self::reader::{Opened, Reader};
+use self::reader::{NO_LENGTH, Opened, Reader, size_of, unexpected};
 use super::{Body, ObjectMeta, Put, Result, Storage, StorageError, Swap, check_key};
 use crate::aws::{Aws, remote};
 use crate::remote::{Fault, RemoteError};
@@ -206,7 +206,10 @@ impl Storage for S3Storage {
 
     fn head(&self, key: &str) -> Result<Option<ObjectMeta>> {
         let Some(found) = self.describe(key)? else { return Ok(None) };
-        let size = found.content_length().unwrap_or_default();
+        let size = match found.content_length() {
+            Some(size) => size,
+            None => size_of(self, key, found.e_tag())?,
+        };
         let note = found.metadata().and_then(|metadata| metadata.get(NOTE));
         Ok(Some(meta(key, size, found.last_modified(), found.e_tag(), note)))
     }
@@ -271,10 +274,7 @@ impl Storage for S3Storage {
             let page = page.map_err(|error| self.error("s3:ListBucket", prefix, &error))?;
             for object in page.contents() {
                 let full = object.key().unwrap_or_default();
-                let wrong = |why| {
-                    let source = std::io::Error::other(why);
-                    Err(StorageError::Io { uri: format!("s3://{}/{full}", self.bucket), source })
-                };
+                let wrong = |why| Err(unexpected(format!("s3://{}/{full}", self.bucket), why));
                 let Some(key) = full.strip_prefix(&self.prefix) else {
                     return wrong("listed though it is outside of the prefix that was asked for");
                 };
@@ -284,7 +284,7 @@ impl Storage for S3Storage {
                     );
                 }
                 full.clone_into(&mut last);
-                let size = object.size().unwrap_or_default();
+                let Some(size) = object.size() else { return wrong(NO_LENGTH) };
                 // What the console makes when somebody "creates a folder".
                 if size == 0 && full.ends_with('/') {
                     continue;

@@ -5,6 +5,9 @@
 
 mod cli;
 mod delivery;
+mod function;
 mod glue;
+mod kills;
+mod landing;
 mod s3;
 mod servers;

@@ -38,6 +38,9 @@ const LOOK_AGAIN: Duration = Duration::from_millis(50);
 const KEEPER: &str = "
 import os, signal, subprocess, sys, threading
 child = subprocess.Popen(sys.argv[1:], stdin=subprocess.DEVNULL, start_new_session=True)
+# A signal to the whole group, as of `timeout`, ends the test; its end closes the pipe.
+for name in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+    signal.signal(name, lambda *_: None)
 def ended():
     status = child.wait()
     os._exit(status if status >= 0 else 128 - status)
@@ -179,7 +182,13 @@ fn seaweedfs(environment: &[(&str, &str)]) -> Server {
         fs::write(folder.join("s3.json"), identities.to_string()).expect("the folder is ours");
         fs::create_dir_all(folder.join("data")).expect("the folder is ours");
         command.arg(tool("weed")).args(["server", "-dir=data", "-ip=127.0.0.1", "-ip.bind=127.0.0.1"]);
-        command.args(["-s3", "-s3.config=s3.json", "-filer", "-master.telemetry=false"]);
+        command.args([
+            "-s3",
+            "-s3.config=s3.json",
+            "-s3.autoCreateBucket=false",
+            "-filer",
+            "-master.telemetry=false",
+        ]);
         // Every bucket takes a few volumes; they are sparse files.
         command.args(["-volume.max=400", "-master.volumeSizeLimitMB=64"]);
         command.args(["-s3.port.iceberg=0", "-s3.port.lance=0"]).arg(format!("-s3.port={port}"));
@@ -228,7 +237,7 @@ impl Faults {
     }
 
     /// Adds a rule; of those that match a request the first one holds. In a rule
-    /// - what is hit: `service`, `operation` (`GetObject`), `resource` (a part of the path), `headers`, `body`;
+    /// - what is hit: `service`, `operation` (`GetObject`), `resource` (of S3 the bucket), `headers`, `body`;
     /// - how often: `times`, `sequence` (`{"fail": 1, "pass": 2}`), `probability`;
     /// - what happens: `error` (`{"code": "SlowDown", "status": 503}`), `timeout_ms`, `reset`, `latency`,
     ///   `response` (`{"abort_frac": 0.3}`), `request` (`{"cut_upload": {"after_frac": 0.5}}`).
@@ -253,7 +262,7 @@ impl Faults {
 
 /// Starts the program that `arrange` writes into the command for a port, and waits until the path that it tells
 /// answers there.
-fn start(name: &str, arrange: impl Fn(u16, &mut Command) -> &'static str) -> Server {
+pub fn start(name: &str, arrange: impl Fn(u16, &mut Command) -> &'static str) -> Server {
     let mut last = String::new();
     // A port that was free a moment ago may be taken when the server asks for it.
     for _ in 0..3 {
@@ -313,14 +322,15 @@ impl Process {
         fs::read_to_string(self.folder.path().join("log")).unwrap_or_default()
     }
 
-    /// Waits until `url` answers with success.
+    /// Waits until `url` answers, if only that this cannot be asked there.
     fn answers(&mut self, url: &str) -> Result<(), String> {
         let deadline = Instant::now() + START;
-        let agent: ureq::Agent =
-            ureq::Agent::config_builder().timeout_global(Some(Duration::from_secs(5))).build().into();
+        let config = ureq::Agent::config_builder().timeout_global(Some(Duration::from_secs(5)));
+        let agent: ureq::Agent = config.http_status_as_error(false).build().into();
         loop {
             let why = match agent.get(url).call() {
-                Ok(_) => return Ok(()),
+                Ok(answer) if !answer.status().is_server_error() => return Ok(()),
+                Ok(answer) => answer.status().to_string(),
                 Err(error) => error.to_string(),
             };
             if let Some(status) = self.ended() {

@@ -62,11 +62,16 @@ impl Reader {
             }
             output => output.map_err(|error| storage.error("s3:GetObject", key, &error))?,
         };
-        if is_part && !begins_at(&output, at) {
-            return Err(unexpected(storage.uri(key), "S3 sent another range than the one it was asked for"));
-        }
-        let Some(size) = output.content_length() else {
-            return Err(unexpected(storage.uri(key), "S3 did not tell how many bytes it would send"));
+        let size = if is_part {
+            let part = part(&output).map(|(part, _)| part).filter(|part| part.start == at);
+            let part = part.ok_or_else(|| unexpected(storage.uri(key), OTHER_RANGE))?;
+            i64::try_from(part.end - part.start).ok()
+        } else {
+            output.content_length()
+        };
+        let size = match size {
+            Some(size) => size,
+            None => size_of(storage, key, output.e_tag())?,
         };
         let note = output.metadata().and_then(|metadata| metadata.get(NOTE));
         let meta = meta(key, size, output.last_modified(), output.e_tag(), note);
@@ -121,8 +126,8 @@ impl Reader {
             }
             output => output.map_err(|error| self.storage.error("s3:GetObject", &self.key, &error))?,
         };
-        if !begins_at(&output, self.at) {
-            return Err(unexpected(self.uri(), "S3 sent another range than the one it was asked for"));
+        if part(&output).is_none_or(|(part, _)| part != (self.at..self.end)) {
+            return Err(unexpected(self.uri(), OTHER_RANGE));
         }
         self.stream = output.body;
         Ok(())
@@ -147,11 +152,36 @@ impl Read for Reader {
     }
 }
 
-/// Whether the body of `output` begins at byte `at` of the object.
-fn begins_at(output: &GetObjectOutput, at: u64) -> bool {
-    output.content_range().is_some_and(|range| range.starts_with(&format!("bytes {at}-")))
+/// Which bytes of the object `output` holds, if it is not a whole one, and how many the object has.
+fn part(output: &GetObjectOutput) -> Option<(Range<u64>, u64)> {
+    let (range, total) = output.content_range()?.strip_prefix("bytes ")?.split_once('/')?;
+    let (first, last) = range.split_once('-')?;
+    Some((first.parse().ok()?..last.parse::<u64>().ok()?.checked_add(1)?, total.parse().ok()?))
 }
 
-fn unexpected(uri: String, what: &'static str) -> StorageError {
+/// The length of the object if it still has this etag, for where a proxy on the way passed it on in chunks and left
+/// its length out: that of a part is told with the part.
+pub(super) fn size_of(storage: &S3Storage, key: &str, etag: Option<&str>) -> Result<i64> {
+    let request =
+        storage.client.get_object().bucket(&storage.bucket).key(storage.full(key)).range("bytes=0-0");
+    match storage.aws.wait(request.set_if_match(etag.map(str::to_owned)).send()) {
+        Ok(output) => {
+            let size = part(&output).and_then(|(_, total)| i64::try_from(total).ok());
+            size.ok_or_else(|| unexpected(storage.uri(key), NO_LENGTH))
+        }
+        // No first byte: it is empty.
+        Err(error) if status(&error) == Some(416) => Ok(0),
+        Err(error) if status(&error) == Some(412) => Err(StorageError::Changed { uri: storage.uri(key) }),
+        Err(error) => Err(storage.error("s3:GetObject", key, &error)),
+    }
+}
+
+const OTHER_RANGE: &str = "S3 sent other bytes of the object than those it was asked for";
+
+/// For [`unexpected`].
+pub(super) const NO_LENGTH: &str = "S3 did not tell how long the object is";
+
+/// An answer that no S3 should give.
+pub(super) fn unexpected(uri: String, what: &'static str) -> StorageError {
     StorageError::Io { uri, source: io::Error::other(what) }
 }

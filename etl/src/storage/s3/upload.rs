@@ -120,9 +120,8 @@ async fn next_done(
 ) -> Result<Option<CompletedPart>, SdkError<UploadPartError>> {
     match under_way.join_next().await {
         None => Ok(None),
-        Some(joined) => {
-            joined.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic())).map(Some)
-        }
+        Some(Ok(part)) => part.map(Some),
+        Some(Err(error)) => std::panic::resume_unwind(error.into_panic()),
     }
 }
 
