@@ -11,8 +11,8 @@ use datafusion::sql::sqlparser::dialect::GenericDialect;
 use datafusion::sql::sqlparser::tokenizer::{Token, Tokenizer};
 
 use super::TableSummary;
+use super::store::{LakeStore, Refusal};
 use crate::catalog::CatalogError;
-use crate::storage::StorageError;
 
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
@@ -84,16 +84,16 @@ impl QueryError {
         }
     }
 
-    /// The error of a query that was right. Where the storage is behind it, only its words are of use.
     pub(super) fn failed(error: DataFusionError) -> QueryError {
-        let mut next: Option<&(dyn std::error::Error + 'static)> = Some(&error);
-        while let Some(cause) = next {
-            if let Some(error) = cause.downcast_ref::<StorageError>() {
-                return QueryError::Storage { message: error.to_string(), hint: error.hint() };
-            }
-            next = cause.source();
-        }
         QueryError::Failed(Box::new(error))
+    }
+
+    /// The error of a query that was right. Where the storage is behind it, only its words are of use.
+    pub(super) fn of_execution(error: DataFusionError, store: &LakeStore) -> QueryError {
+        match store.refusal_behind(&error.to_string()) {
+            Some(Refusal { message, hint }) => QueryError::Storage { message, hint },
+            None => QueryError::failed(error),
+        }
     }
 
     /// The error of a statement that would change something.

@@ -42,6 +42,7 @@ pub use write::{Format, TABLE_ROWS, UnknownFormat, write};
 pub struct Session {
     runtime: Runtime,
     context: SessionContext,
+    store: LakeStore,
     tables: Vec<TableSummary>,
 }
 
@@ -102,8 +103,9 @@ impl Session {
         let runtime = tokio::runtime::Builder::new_multi_thread().build().map_err(QueryError::Runtime)?;
         let context = context()?;
         let url = ObjectStoreUrl::parse(tables::LAKE_URL).map_err(QueryError::failed)?;
-        context.register_object_store(url.as_ref(), Arc::new(LakeStore::new(lake.storage.clone())));
-        let mut session = Session { runtime, context, tables: Vec::new() };
+        let store = LakeStore::new(lake.storage.clone());
+        context.register_object_store(url.as_ref(), Arc::new(store.clone()));
+        let mut session = Session { runtime, context, store, tables: Vec::new() };
         for name in catalog.tables()? {
             let Some(table) = catalog.table(&name)? else { continue };
             let data = tables::data(&name, &table.schema)?;
@@ -156,10 +158,11 @@ impl Session {
     /// # Errors
     /// [`QueryError::Sql`] if the statement is wrong, [`QueryError::Refused`] if it would change something.
     pub fn run(&self, sql: &str) -> Result<Answer, QueryError> {
+        let failed = |error| QueryError::of_execution(error, &self.store);
         self.runtime.block_on(async {
             let frame = self.plan(sql).await?;
             let schema = frame.schema().inner().clone();
-            let batches = frame.collect().await.map_err(QueryError::failed)?;
+            let batches = frame.collect().await.map_err(failed)?;
             Ok(Answer { schema, batches })
         })
     }
@@ -174,13 +177,14 @@ impl Session {
         format: Format,
         out: &mut (impl std::io::Write + Send),
     ) -> Result<u64, QueryError> {
+        let failed = |error| QueryError::of_execution(error, &self.store);
         self.runtime.block_on(async {
             let frame = self.plan(sql).await?;
             let schema = frame.schema().inner().clone();
-            let mut rows = frame.execute_stream().await.map_err(QueryError::failed)?;
+            let mut rows = frame.execute_stream().await.map_err(failed)?;
             let mut writer = AnswerWriter::new(&schema, format, out)?;
             while let Some(batch) = std::future::poll_fn(|task| rows.as_mut().poll_next(task)).await {
-                writer.push(&batch.map_err(QueryError::failed)?)?;
+                writer.push(&batch.map_err(failed)?)?;
             }
             writer.finish()
         })

@@ -36,11 +36,31 @@ const LISTED_AHEAD: usize = 1000;
 pub(super) struct LakeStore {
     storage: Arc<dyn Storage>,
     listed: Arc<Mutex<HashMap<Path, ObjectMeta>>>,
+    refusal: Arc<Mutex<Option<Refusal>>>,
+}
+
+/// What the storage said when it last failed. DataFusion makes a text of some of its errors on their way.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Refusal {
+    pub message: String,
+    pub hint: Option<&'static str>,
 }
 
 impl LakeStore {
     pub(super) fn new(storage: Arc<dyn Storage>) -> LakeStore {
-        LakeStore { storage, listed: Arc::default() }
+        LakeStore { storage, listed: Arc::default(), refusal: Arc::default() }
+    }
+
+    /// What the storage said, if that is what an error of this text is about.
+    pub(super) fn refusal_behind(&self, text: &str) -> Option<Refusal> {
+        let refusal = self.refusal.lock().unwrap_or_else(PoisonError::into_inner);
+        refusal.clone().filter(|refusal| text.contains(&refusal.message))
+    }
+
+    fn refused(&self, error: StorageError) -> Error {
+        let refusal = Refusal { message: error.to_string(), hint: error.hint() };
+        *self.refusal.lock().unwrap_or_else(PoisonError::into_inner) = Some(refusal);
+        of_storage(error)
     }
 
     fn listed(&self) -> MutexGuard<'_, HashMap<Path, ObjectMeta>> {
@@ -80,7 +100,7 @@ impl LakeStore {
     ) -> Result<T> {
         let storage = self.storage.clone();
         match tokio::task::spawn_blocking(move || operation(&*storage)).await {
-            Ok(result) => result.map_err(of_storage),
+            Ok(result) => result.map_err(|error| self.refused(error)),
             Err(error) => match error.try_into_panic() {
                 Ok(panic) => std::panic::resume_unwind(panic),
                 Err(error) => Err(Error::Generic { store: STORE, source: Box::new(error) }),
@@ -92,18 +112,20 @@ impl LakeStore {
     fn listing(&self, prefix: Option<&Path>) -> BoxStream<'static, Result<ObjectMeta>> {
         let folder = folder(prefix);
         let (sender, mut receiver) = mpsc::channel(LISTED_AHEAD);
-        let storage = self.storage.clone();
+        let store = self.clone();
         // Begins with the first object that is asked for: only then a runtime is sure to be there.
         let begin = stream::once(async move {
             tokio::task::spawn_blocking(move || {
-                let listed = storage.list(&folder, &mut |meta| {
+                let listed = store.storage.list(&folder, &mut |meta| {
                     let sent = sender.blocking_send(meta_of(meta));
                     // Only ends the listing: nobody is left who would read of it.
                     sent.map_err(|_| StorageError::NotFound { uri: String::new() })
                 });
-                if let Err(error) = listed {
-                    // Fails where there is nobody to tell.
-                    let _ = sender.blocking_send(Err(of_storage(error)));
+                if let Err(error) = listed
+                    && !sender.is_closed()
+                {
+                    // Fails where there is nobody left to tell.
+                    let _ = sender.blocking_send(Err(store.refused(error)));
                 }
             });
             stream::poll_fn(move |task| receiver.poll_recv(task))

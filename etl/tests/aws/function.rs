@@ -101,19 +101,17 @@ impl Function {
 
     /// Invokes the function: its answer, or its error.
     pub fn invoke(&self, event: &Value) -> Result<Value, Value> {
-        let url = format!("{}/2015-03-31/functions/_/invocations", self.api.endpoint());
-        let agent: ureq::Agent = ureq::Agent::config_builder()
-            .http_status_as_error(false)
-            .timeout_global(Some(PATIENCE))
-            .build()
-            .into();
-        let mut answer = match agent.post(&url).send_json(event) {
-            Ok(answer) => answer,
-            Err(error) => return Err(json!({"errorType": "NoAnswer", "errorMessage": error.to_string()})),
-        };
-        let body: Value = answer.body_mut().read_json().expect("answers are JSON");
-        let is_error = answer.status() != 200 || body.get("errorMessage").is_some();
-        if is_error { Err(body) } else { Ok(body) }
+        post(&self.url(), event)
+    }
+
+    /// Invokes it where nobody will answer.
+    pub fn invoke_in_vain(&self, event: &Value) {
+        let (url, event) = (self.url(), event.clone());
+        thread::spawn(move || post(&url, &event));
+    }
+
+    fn url(&self) -> String {
+        format!("{}/2015-03-31/functions/_/invocations", self.api.endpoint())
     }
 
     /// Invokes it where it must succeed.
@@ -199,6 +197,18 @@ impl Function {
             thread::sleep(Duration::from_millis(20));
         }
     }
+}
+
+fn post(url: &str, event: &Value) -> Result<Value, Value> {
+    let config = ureq::Agent::config_builder().http_status_as_error(false).timeout_global(Some(PATIENCE));
+    let agent: ureq::Agent = config.build().into();
+    let mut answer = match agent.post(url).send_json(event) {
+        Ok(answer) => answer,
+        Err(error) => return Err(json!({"errorType": "NoAnswer", "errorMessage": error.to_string()})),
+    };
+    let body: Value = answer.body_mut().read_json().expect("answers are JSON");
+    let is_error = answer.status() != 200 || body.get("errorMessage").is_some();
+    if is_error { Err(body) } else { Ok(body) }
 }
 
 /// A message of SQS with S3's notification that `key` has landed in `bucket`.

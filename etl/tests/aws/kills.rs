@@ -75,19 +75,17 @@ fn a_worker_killed_at_any_step_leaves_what_the_next_one_completes() {
             }
             faults.rule(&step(json!({"timeout_ms": 600_000})));
             let due = before as usize + usize::from(is_done) + 1;
-            thread::scope(|scope| {
-                scope.spawn(|| function.invoke(&json!({"Records": [message]})));
-                let what = format!("{service} {operation}, done {is_done}");
-                wait_until(&what, || faults.fired().len() >= due);
-                function.kill(first);
-                faults.clear();
-                // The emulator hands the invocation to nobody else: its sender gives up, and delivers again.
-                function.add_worker();
-                let mut failed = vec![message.clone()];
-                wait_until("the next worker", || {
-                    failed = function.deliver_batch(&failed);
-                    failed.is_empty()
-                });
+            // Nobody answers: its sender gives up, and delivers again.
+            function.invoke_in_vain(&json!({"Records": [message]}));
+            let what = format!("{service} {operation}, done {is_done}");
+            wait_until(&what, || faults.fired().len() >= due);
+            function.kill(first);
+            faults.clear();
+            function.add_worker();
+            let mut failed = vec![message.clone()];
+            wait_until("the next worker", || {
+                failed = function.deliver_batch(&failed);
+                failed.is_empty()
             });
             assert_same(&outputs(&*account.lake().storage), &expected(&account));
             account.audit();

@@ -7,6 +7,7 @@
 
 use std::fs::{self, File};
 use std::net::TcpListener;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::OnceLock;
@@ -314,7 +315,8 @@ impl Process {
     fn spawn(mut command: Command, folder: TempDir) -> Process {
         let log = File::create(folder.path().join("log")).expect("the folder is ours");
         let errors = log.try_clone().expect("a second handle");
-        let keeper = command.stdin(Stdio::piped()).stdout(log).stderr(errors).spawn();
+        // In a group of its own: what kills the whole group of the tests must not kill the keeper before its servers.
+        let keeper = command.process_group(0).stdin(Stdio::piped()).stdout(log).stderr(errors).spawn();
         Process { keeper: keeper.expect("the Python of `make venv` starts"), folder }
     }
 

@@ -202,29 +202,23 @@ fn nothing_is_written() {
 #[test]
 fn what_the_storage_says_gets_through() {
     use crate::query::QueryError;
-    use crate::remote::{Fault, RemoteError};
     use datafusion::error::DataFusionError;
 
-    let remote = RemoteError {
-        operation: "s3:GetObject".into(),
-        resource: "s3://lake/t/a".into(),
-        code: Some("AccessDenied".into()),
-        message: "Access Denied".into(),
-        fault: Fault::Denied,
-    };
-    let error = || of_storage(StorageError::Remote(Box::new(remote.clone())));
-    let by_reader = parquet::errors::ParquetError::External(Box::new(error()));
+    let fixture = Fixture::new(&[KEY]);
+    let ranges = [5..7, 5..15];
+    let short = fixture.runtime.block_on(fixture.store.get_ranges(&path(KEY), &ranges)).unwrap_err();
+    let said = "memory://lake/t/year=2026/a.parquet: ended after 10 of 15 bytes";
+    // As an error, and as the text of one.
+    let text = short.to_string();
     for error in [
-        DataFusionError::ObjectStore(Box::new(error())),
-        DataFusionError::External(Box::new(error())),
-        DataFusionError::ParquetError(Box::new(by_reader)),
+        DataFusionError::ObjectStore(Box::new(short)),
+        DataFusionError::ParquetError(Box::new(parquet::errors::ParquetError::General(text))),
     ] {
         let shared = DataFusionError::Shared(Arc::new(error)).context("while reading");
-        let error = QueryError::failed(shared);
-        assert_eq!(
-            error.to_string(),
-            "cannot read the lake: s3://lake/t/a: s3:GetObject: permission denied (AccessDenied: Access Denied)"
-        );
-        assert_eq!(error.hint().as_deref(), remote.hint());
+        let error = QueryError::of_execution(shared, &fixture.store);
+        assert_eq!(error.to_string(), format!("cannot read the lake: {said}"));
+        assert!(error.hint().unwrap().starts_with("run the same command again"), "{error:?}");
     }
+    let other = DataFusionError::Execution("something else".into());
+    assert!(matches!(QueryError::of_execution(other, &fixture.store), QueryError::Failed(_)));
 }
