@@ -33,7 +33,7 @@ lambda: .venv-aws/.complete
 ## lambda-test: the zip for this machine, as a function in an account that is made of a stand-in for AWS. With the
 ## packages and features of the ordinary tests, so that nothing but the zip is compiled for it
 lambda-test: lambda
-	$(CARGO) test --workspace --test aws -- --ignored the_zip_that_is_deployed
+	$(CARGO) test --workspace --test aws -- --ignored --nocapture the_zip_that_is_deployed an_object_of_128
 
 ## slow: proofs that need an optimised build and minutes. Without SQL, so that DataFusion is not compiled a second
 ## time; none of them asks a query

@@ -132,11 +132,13 @@ async fn load(settings: Settings) -> SdkConfig {
         .read_timeout(settings.first_byte)
         .operation_attempt_timeout(settings.attempt)
         .build();
-    // Not adaptive, which after one throttled request of a lone writer lets half a request through in a second and
-    // counts its next try as five: ten seconds for what a tenth of one would do.
+    // Adaptive: after a throttled request a client holds itself back, so that many functions that are throttled at once
+    // do not keep each other so. A lone writer waits longer for it than it would have to; it can say otherwise.
+    let is_standard = std::env::var("AWS_RETRY_MODE").is_ok_and(|mode| mode == "standard");
+    let retries = if is_standard { RetryConfig::standard() } else { RetryConfig::adaptive() };
     let mut loader = aws_config::defaults(BehaviorVersion::latest())
         .http_client(client)
-        .retry_config(RetryConfig::standard().with_max_attempts(settings.attempts))
+        .retry_config(retries.with_max_attempts(settings.attempts))
         .timeout_config(timeouts);
     if let Some(endpoint) = settings.endpoint {
         loader = loader.endpoint_url(endpoint);

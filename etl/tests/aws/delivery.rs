@@ -26,7 +26,7 @@ use self::account::Account;
 use crate::servers::tool;
 
 /// A zip as Lambda takes it, of this build's own `ingest`.
-fn zip_of_this_build() -> Vec<u8> {
+pub fn zip_of_this_build() -> Vec<u8> {
     let folder = tempfile::tempdir().unwrap();
     let bootstrap = folder.path().join("bootstrap");
     // Without what only a debugger reads it is a fourth.

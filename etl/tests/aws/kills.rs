@@ -50,7 +50,9 @@ fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
 #[test]
 fn a_worker_killed_at_any_step_leaves_what_the_next_one_completes() {
     for (at, (service, operation, is_receipt, before)) in STEPS.into_iter().enumerate() {
-        for is_done in [false, true] {
+        // What only reads has no effect that could be there.
+        let reads = ["HeadObject", "GetObject", "GetTable"].contains(&operation);
+        for is_done in if reads { vec![false] } else { vec![false, true] } {
             let account = Account::new(&format!("kill-{at}-{}", u8::from(is_done)));
             let faults = Faults::before(account.server);
             let function = account.function(faults.server().endpoint(), 0, &[]);
@@ -111,6 +113,10 @@ fn passing_faults() -> Vec<(&'static str, Value)> {
         (
             "a body is cut short",
             json!({"service": "s3", "operation": "GetObject", "response": {"abort_frac": 0.3}, "times": 1}),
+        ),
+        (
+            "S3 does not answer",
+            json!({"service": "s3", "operation": "GetObject", "timeout_ms": -1, "times": 1}),
         ),
         ("replies of Glue are lost", json!({"service": "glue", "response": {"abort_bytes": 0}, "times": 2})),
         (

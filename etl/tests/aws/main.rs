@@ -5,8 +5,10 @@
 
 mod cli;
 mod delivery;
+mod faults;
 mod function;
 mod glue;
+mod ingest;
 mod kills;
 mod landing;
 mod s3;
