@@ -67,7 +67,8 @@ pub enum Swap {
 
 /// A place that holds objects under keys.
 ///
-/// Every method takes keys as [`check_key`] allows them, and fails with [`StorageError::InvalidKey`] on others.
+/// Every method takes keys as [`check_key`] allows them, and fails with [`StorageError::InvalidKey`] on others; but what
+/// somebody else has made under another key can be read where the storage has such.
 pub trait Storage: Debug + Send + Sync {
     /// The full name of `key`: what identifies the object outside of this storage, and what messages show.
     fn uri(&self, key: &str) -> String;

@@ -149,7 +149,7 @@ impl S3Storage {
 
     /// What S3 tells of an object without its content; `None` if there is none.
     fn describe(&self, key: &str) -> Result<Option<HeadObjectOutput>> {
-        check_key(key)?;
+        check_readable(key)?;
         let request = self.client.head_object().bucket(&self.bucket).key(self.full(key));
         match self.aws.wait(request.send()) {
             Ok(output) => Ok(Some(output)),
@@ -162,7 +162,7 @@ impl S3Storage {
 
     /// Opens the bytes in `range`, as far as the object has them.
     fn open(&self, key: &str, range: Option<Range<u64>>) -> Result<Opened> {
-        check_key(key)?;
+        check_readable(key)?;
         Reader::open(self, key, range)
     }
 
@@ -348,6 +348,11 @@ fn quoted(etag: &str) -> String {
 
 fn status<E>(error: &SdkError<E>) -> Option<u16> {
     error.raw_response().map(|response| response.status().as_u16())
+}
+
+/// Others make objects under keys that iotlake never would, such as `a//b`: to be read they need only be there.
+fn check_readable(key: &str) -> Result<()> {
+    if key.is_empty() { check_key(key) } else { Ok(()) }
 }
 
 /// The bucket and the prefix of `s3://bucket/prefix`.

@@ -262,7 +262,8 @@ fn twenty_workers_that_each_meet_columns_no_other_has_lose_none() {
     println!("20 workers, 104 new columns, {} conflicts", function.metric("CatalogConflicts"));
 }
 
-const KEYS: [&str; 6] = [
+const KEYS: [&str; 7] = [
+    "2026/03/01/09//twice",
     "2026/03/01/09/with space",
     "2026/03/01/09/a+b",
     "2026/03/01/09/100%25",
