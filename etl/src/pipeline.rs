@@ -208,10 +208,7 @@ pub struct Shared {
 impl Shared {
     /// Shares `table` as the catalog has it now.
     pub fn new(table: Table) -> Shared {
-        Shared {
-            table: Mutex::new(Arc::new(table)),
-            partitions: Mutex::new(HashSet::new()),
-        }
+        Shared { table: Mutex::new(Arc::new(table)), partitions: Mutex::new(HashSet::new()) }
     }
 
     fn table(&self) -> Arc<Table> {

@@ -109,8 +109,9 @@ impl Request {
             return Ok(Request::Init);
         }
         let records = event.get("Records").and_then(Value::as_array);
-        let is_batch = records
-            .is_some_and(|records| !records.is_empty() && records.iter().all(|record| word(record, "eventSource") == "aws:sqs"));
+        let is_batch = records.is_some_and(|records| {
+            !records.is_empty() && records.iter().all(|record| word(record, "eventSource") == "aws:sqs")
+        });
         if let (true, Some(records)) = (is_batch, records) {
             return Ok(Request::Batch(records.iter().enumerate().map(message).collect::<Result<_>>()?));
         }
@@ -141,7 +142,8 @@ fn notice(value: &Value, at: &str) -> Result<Notice> {
         let objects = objects.ok_or(EventError::Field { at: inside("objects"), problem: "is not a list" })?;
         let bucket = value.get("bucket").and_then(Value::as_str);
         let listed = objects.iter().enumerate();
-        let listed = listed.map(|(index, object)| listed_object(object, bucket, &format!("{}[{index}]", inside("objects"))));
+        let listed = listed
+            .map(|(index, object)| listed_object(object, bucket, &format!("{}[{index}]", inside("objects"))));
         return Ok(Notice { objects: listed.collect::<Result<_>>()?, others: 0 });
     }
     if word(value, "Event") == "s3:TestEvent" {
@@ -155,7 +157,9 @@ fn notice(value: &Value, at: &str) -> Result<Notice> {
     }
     let Some(records) = value.get("Records").and_then(Value::as_array) else {
         let fields = value.as_object().map(|object| object.keys().cloned().collect::<Vec<_>>().join(", "));
-        return Err(EventError::Unknown { fields: fields.filter(|fields| !fields.is_empty()).unwrap_or("none".into()) });
+        return Err(EventError::Unknown {
+            fields: fields.filter(|fields| !fields.is_empty()).unwrap_or("none".into()),
+        });
     };
     let mut found = Notice::default();
     for (index, record) in records.iter().enumerate() {
@@ -234,7 +238,13 @@ fn listed_object(value: &Value, bucket: Option<&str>, at: &str) -> Result<Announ
     let bucket = own.or(bucket).ok_or(wrong("has no `bucket`, and neither has the event"))?.to_owned();
     let key = field(["key", "Key"]).and_then(Value::as_str).ok_or(wrong("has no `key`"))?.to_owned();
     let size = field(["size", "Size"]).and_then(Value::as_u64);
-    Ok(Announced { bucket, key, size, etag: etag(field(["etag", "Etag"]).and_then(Value::as_str)), landed: None })
+    Ok(Announced {
+        bucket,
+        key,
+        size,
+        etag: etag(field(["etag", "Etag"]).and_then(Value::as_str)),
+        landed: None,
+    })
 }
 
 fn etag(text: Option<&str>) -> Option<String> {

@@ -46,7 +46,11 @@ impl Times {
         // A tenth, so that what stops can finish the request that it is in.
         let margin = (whole / 10).clamp(Duration::from_millis(300), Duration::from_secs(10));
         let now = Instant::now();
-        Times { whole, stop: now + whole.saturating_sub(margin), answer: now + whole.saturating_sub(margin / 3) }
+        Times {
+            whole,
+            stop: now + whole.saturating_sub(margin),
+            answer: now + whole.saturating_sub(margin / 3),
+        }
     }
 
     fn left(&self) -> Duration {
@@ -173,7 +177,8 @@ async fn process(
             continue;
         }
         let share = worker.budget().share_mib(&object.key, object.size.unwrap_or(u64::MAX));
-        let room = async { (memory.clone().acquire_many_owned(share).await, places.clone().acquire_owned().await) };
+        let room =
+            async { (memory.clone().acquire_many_owned(share).await, places.clone().acquire_owned().await) };
         // Without room before the end it is not begun, and so without an end: see below.
         let Ok((Ok(memory), Ok(place))) = timeout_at(times.stop.into(), room).await else { break };
         if let Some(refused) = worker.refusal(object, times.left(), times.whole) {

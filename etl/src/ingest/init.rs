@@ -22,7 +22,9 @@ use iotlake_flatten::Contract;
 #[derive(Debug, thiserror::Error)]
 pub enum InitError {
     /// Files without a table.
-    #[error("there are files below {folder}, but no table `{table}`: it was deleted, or the lake is another one")]
+    #[error(
+        "there are files below {folder}, but no table `{table}`: it was deleted, or the lake is another one"
+    )]
     Orphaned {
         /// Where they lie.
         folder: String,
@@ -53,7 +55,9 @@ impl InitError {
                 "restore the table from a version of it or from a backup; or move its files and receipts away and \
                  ingest the sources again",
             ),
-            InitError::Contract { .. } => Some("a built-in name, a file in the function's package or s3://bucket/key"),
+            InitError::Contract { .. } => {
+                Some("a built-in name, a file in the function's package or s3://bucket/key")
+            }
             InitError::Open(error) => error.hint(),
             InitError::Below(error) => error.hint(),
         }
@@ -100,7 +104,8 @@ impl Worker {
         let bytes = match name.strip_prefix("s3://").and_then(|rest| rest.split_once('/')) {
             Some((bucket, key)) => {
                 let read = self.source(bucket).read(key);
-                read.map_err(|error| failed(error.to_string()))?.ok_or_else(|| failed("not found".to_owned()))?
+                read.map_err(|error| failed(error.to_string()))?
+                    .ok_or_else(|| failed("not found".to_owned()))?
             }
             None => std::fs::read(name).map_err(|error| failed(error.to_string()))?,
         };

@@ -46,7 +46,11 @@ pub const VARIABLES: [Variable; 12] = [
         default: None,
         meaning: "`glue:DATABASE`, or `embedded` for documents beside the lake",
     },
-    Variable { name: "IOTLAKE_TABLE", default: Some("events"), meaning: "the table that objects are ingested into" },
+    Variable {
+        name: "IOTLAKE_TABLE",
+        default: Some("events"),
+        meaning: "the table that objects are ingested into",
+    },
     Variable {
         name: "IOTLAKE_CONTRACT",
         default: Some("as the table, else `default`"),
@@ -145,7 +149,9 @@ impl Settings {
         let settings = Settings {
             lake: reader.required("IOTLAKE_LAKE", lake).unwrap_or_else(nowhere),
             catalog: reader
-                .required("IOTLAKE_CATALOG", |text| text.parse::<CatalogChoice>().map_err(|error| error.to_string()))
+                .required("IOTLAKE_CATALOG", |text| {
+                    text.parse::<CatalogChoice>().map_err(|error| error.to_string())
+                })
                 .unwrap_or_default(),
             table: reader.or("IOTLAKE_TABLE", table, || "events".to_owned()),
             contract: reader.optional("IOTLAKE_CONTRACT", contract_name),
@@ -166,7 +172,11 @@ impl Settings {
             concurrency: reader.optional("IOTLAKE_CONCURRENCY", |text| {
                 text.parse::<NonZeroU32>().map_err(|_| "a whole number above 0 is due".to_owned())
             }),
-            namespace: reader.or("IOTLAKE_METRICS_NAMESPACE", |text| Ok(text.to_owned()), || "iotlake".to_owned()),
+            namespace: reader.or(
+                "IOTLAKE_METRICS_NAMESPACE",
+                |text| Ok(text.to_owned()),
+                || "iotlake".to_owned(),
+            ),
             memory_mib: reader.or(
                 "AWS_LAMBDA_FUNCTION_MEMORY_SIZE",
                 |text| text.parse::<u32>().map_err(|_| "a number of MiB is due".to_owned()),
@@ -203,7 +213,8 @@ impl Reader {
     /// `None` where a problem was noted.
     fn required<T>(&mut self, name: &str, parse: impl Fn(&str) -> Result<T, String>) -> Option<T> {
         if self.variables.get(name).is_none_or(String::is_empty) {
-            let meaning = VARIABLES.iter().find(|variable| variable.name == name).map(|variable| variable.meaning);
+            let meaning =
+                VARIABLES.iter().find(|variable| variable.name == name).map(|variable| variable.meaning);
             self.problems.push(format!("{name} is not set: {}", meaning.unwrap_or_default()));
             return None;
         }
@@ -214,7 +225,8 @@ impl Reader {
         let ours = self.variables.keys().filter(|name| name.starts_with(PREFIX));
         let unknown = ours.filter(|name| VARIABLES.iter().all(|variable| variable.name != **name));
         let known = VARIABLES.map(|variable| variable.name).join(", ");
-        self.problems.extend(unknown.map(|name| format!("{name} is not a variable of iotlake; there are {known}")));
+        self.problems
+            .extend(unknown.map(|name| format!("{name} is not a variable of iotlake; there are {known}")));
     }
 }
 
@@ -319,7 +331,10 @@ mod tests {
         for Variable { name, default, .. } in VARIABLES {
             assert!(page.contains(&format!("`{name}`")), "docs/aws.md does not name {name}");
             if let Some(default) = default.filter(|default| !default.contains([',', ' '])) {
-                assert!(page.contains(&format!("`{default}`")), "docs/aws.md: the default of {name} is {default}");
+                assert!(
+                    page.contains(&format!("`{default}`")),
+                    "docs/aws.md: the default of {name} is {default}"
+                );
             }
         }
     }

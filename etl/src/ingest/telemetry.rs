@@ -386,7 +386,8 @@ mod tests {
         assert_eq!(line["Duration"][0], 149.0, "the largest are kept");
         assert!(line.get("Freshness").is_none(), "nothing was measured");
         assert_eq!((&line["RecordsIn"], &line["Rejected"]), (&json!(10), &json!(1)));
-        let objects = ["ObjectsDone", "ObjectsFailed", "ObjectsGone", "ObjectsSkipped"].map(|name| line[name].clone());
+        let objects =
+            ["ObjectsDone", "ObjectsFailed", "ObjectsGone", "ObjectsSkipped"].map(|name| line[name].clone());
         assert_eq!(objects, [json!(2), json!(1), json!(0), json!(0)]);
     }
 

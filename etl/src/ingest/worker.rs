@@ -127,7 +127,10 @@ impl Worker {
         // What the function itself writes, where somebody made both buckets one.
         let is_in_lake = self.settings.lake.contains(&location);
         is_in_lake
-            || name.is_empty() || is_hidden(&name) || folders.iter().any(is_hidden) || folders.iter().any(is_named)
+            || name.is_empty()
+            || is_hidden(&name)
+            || folders.iter().any(is_hidden)
+            || folders.iter().any(is_named)
     }
 
     /// What an object that was not begun is told, if it is not to be begun with so much of the invocation left.
@@ -186,13 +189,16 @@ impl Worker {
                 };
                 finished.hint = match &error {
                     PipelineError::Stopped => Some(self.backfill_command(object)),
-                    PipelineError::Catalog(CatalogError::NoTable { .. }) => {
-                        Some("make it with an `init` event; if it was deleted, restore it from a backup first".into())
-                    }
+                    PipelineError::Catalog(CatalogError::NoTable { .. }) => Some(
+                        "make it with an `init` event; if it was deleted, restore it from a backup first"
+                            .into(),
+                    ),
                     error => error.hint().map(str::to_owned),
                 };
                 finished.error = Some(match error {
-                    PipelineError::Stopped => "the time of the invocation was over before it was done".to_owned(),
+                    PipelineError::Stopped => {
+                        "the time of the invocation was over before it was done".to_owned()
+                    }
                     error => chain(&error),
                 });
             }
@@ -246,7 +252,8 @@ impl Worker {
         let name = &self.settings.table;
         let table = self.lake.catalog.table(name)?;
         let table = table.ok_or_else(|| CatalogError::NoTable { name: name.clone() })?;
-        if let Some(asked) = self.settings.partition_by.as_ref().filter(|asked| **asked != table.partition_by) {
+        if let Some(asked) = self.settings.partition_by.as_ref().filter(|asked| **asked != table.partition_by)
+        {
             return Err(CatalogError::Disagrees {
                 table: name.clone(),
                 what: "partition-by".to_owned(),

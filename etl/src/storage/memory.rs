@@ -116,7 +116,9 @@ impl Storage for MemoryStorage {
         let found: Vec<_> = {
             let objects = self.lock();
             let from = objects.range(prefix.to_owned()..);
-            from.take_while(|(key, _)| key.starts_with(prefix)).map(|(key, object)| meta(key, object)).collect()
+            from.take_while(|(key, _)| key.starts_with(prefix))
+                .map(|(key, object)| meta(key, object))
+                .collect()
         };
         found.into_iter().try_for_each(visit)
     }

@@ -77,7 +77,7 @@ const HOSTILE: [(&str, &str); 18] = [
 
 /// Every object that is to be ingested, by key.
 fn objects() -> BTreeMap<String, Vec<u8>> {
-    let mut objects = contents(&LocalStorage::open(&fixtures().join("sample")).unwrap());
+    let mut objects = contents(&LocalStorage::open(fixtures().join("sample")).unwrap());
     for (name, odd) in HOSTILE {
         let bytes = fs::read(fixtures().join("hostile").join(name)).unwrap();
         objects.insert(format!("2026/03/02/05/iot-data-1-2026-03-02-05-00-00-{odd}"), bytes);
@@ -176,7 +176,7 @@ fn the_zip_that_is_deployed_ingests_an_object() {
     account.invoke(&json!({"init": true}));
 
     let raw = S3Storage::new(&account.aws, &*account.raw, "");
-    let sample = contents(&LocalStorage::open(&fixtures().join("sample")).unwrap());
+    let sample = contents(&LocalStorage::open(fixtures().join("sample")).unwrap());
     let (key, bytes) = sample.last_key_value().unwrap();
     raw.put(key, bytes).unwrap();
     let objects = json!({"objects": [format!("s3://{}/{key}", account.raw)]});

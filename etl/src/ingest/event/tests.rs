@@ -94,7 +94,10 @@ fn a_list_names_objects_in_several_ways() {
     assert_eq!(names, ["other/a+b/c", "raw/k", "raw/K", "b/k"]);
     assert_eq!(named[1], Announced { landed: None, ..object("k") });
     assert_eq!(named[2].etag.as_deref(), Some("e"));
-    assert_eq!(error(&json!({"objects": [{"key": "k"}]})), "`objects[0]` has no `bucket`, and neither has the event");
+    assert_eq!(
+        error(&json!({"objects": [{"key": "k"}]})),
+        "`objects[0]` has no `bucket`, and neither has the event"
+    );
     assert_eq!(error(&json!({"objects": ["k"]})), "`objects[0]` is not a URI such as s3://bucket/key");
     assert_eq!(error(&json!({"objects": "k"})), "`objects` is not a list");
 }
@@ -115,7 +118,8 @@ fn what_is_no_object_is_counted() {
 fn a_message_that_is_not_understood_is_its_own_error() {
     let bodies = ["{\"a\":".to_owned(), "{\"a\":1}".to_owned(), s3("ok").to_string(), "[1]".to_owned()];
     let messages = messages(&bodies);
-    let texts: Vec<_> = messages.iter().map(|message| message.notice.as_ref().map_err(ToString::to_string)).collect();
+    let texts: Vec<_> =
+        messages.iter().map(|message| message.notice.as_ref().map_err(ToString::to_string)).collect();
     assert_eq!(texts[0].as_ref().unwrap_err(), "the body of the message is not JSON (line 1, column 5)");
     assert!(texts[1].as_ref().unwrap_err().ends_with("its fields are a"));
     assert_eq!(texts[2].as_ref().unwrap().objects, [object("ok")]);

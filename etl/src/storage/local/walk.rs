@@ -56,7 +56,9 @@ impl Walk<'_> {
             match (key.strip_suffix('/'), entry.metadata) {
                 (Some(folder), _) => self.enter(&path.join(file_name(folder)), folder, entry.is_link)?,
                 (None, Some(metadata)) => (self.visit)(object_meta(key, &metadata))?,
-                (None, None) => (self.visit)(ObjectMeta { key, size: 0, modified: None, etag: None, note: None })?,
+                (None, None) => {
+                    (self.visit)(ObjectMeta { key, size: 0, modified: None, etag: None, note: None })?
+                }
             }
         }
         Ok(())
