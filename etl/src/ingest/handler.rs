@@ -68,7 +68,7 @@ pub async fn handle(worker: Arc<Worker>, event: Value, context: Context) -> Resu
     let settings = worker.settings();
     let journal = Journal::new(&context.request_id, &settings.table, &settings.namespace);
     match Request::parse(&event) {
-        Ok(Request::Init) => init(worker).await,
+        Ok(Request::Init) => init(worker, times).await,
         Ok(Request::Direct(notice)) => direct(worker, notice, times, journal).await,
         Ok(Request::Batch(messages)) => batch(worker, messages, times, journal).await,
         Err(error) => {
@@ -79,19 +79,26 @@ pub async fn handle(worker: Arc<Worker>, event: Value, context: Context) -> Resu
     }
 }
 
-async fn init(worker: Arc<Worker>) -> Result<Value, Diagnostic> {
-    let made = tokio::task::spawn_blocking(move || worker.init()).await;
+async fn init(worker: Arc<Worker>, times: Times) -> Result<Value, Diagnostic> {
+    let made = tokio::task::spawn_blocking(move || worker.init());
     let failed = |message: String, hint: Option<&str>| {
         print(&json!({"level": "ERROR", "event": "init", "error": message, "hint": hint}));
         diagnostic("InitFailed", hint.map_or(message.clone(), |hint| format!("{message}; hint: {hint}")))
     };
-    match made {
-        Ok(Ok(made)) => {
+    match timeout_at(times.answer.into(), made).await {
+        Ok(Ok(Ok(made))) => {
             print(&json!({"level": "INFO", "event": "init", "made": made}));
             Ok(made)
         }
-        Ok(Err(error)) => Err(failed(chain(&error), error.hint())),
-        Err(panic) => Err(failed(panic.to_string(), Some(BUG))),
+        Ok(Ok(Err(error))) => Err(failed(chain(&error), error.hint())),
+        Ok(Err(panic)) => Err(failed(panic.to_string(), Some(BUG))),
+        Err(_) => {
+            let message = "the time of the invocation was over before everything was made".to_owned();
+            Err(failed(
+                message,
+                Some("invoke it again, with more time if need be: what was made by then is found"),
+            ))
+        }
     }
 }
 
