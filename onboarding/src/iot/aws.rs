@@ -162,7 +162,8 @@ impl Iot for AwsIot {
         const OPERATION: &str = "iot:CreateKeysAndCertificate";
         let once = aws_sdk_iot::config::Builder::new().retry_config(RetryConfig::disabled());
         let issued = while_refused(|| async {
-            let call = self.client.create_keys_and_certificate().set_as_active(false).customize();
+            // Inactive is what IoT Core makes unless told otherwise.
+            let call = self.client.create_keys_and_certificate().customize();
             call.config_override(once.clone()).send().await.map_err(|error| fault(OPERATION, &error))
         })
         .await?;
@@ -187,7 +188,7 @@ impl Iot for AwsIot {
         let once = aws_sdk_iot::config::Builder::new().retry_config(RetryConfig::disabled());
         let made = while_refused(|| async {
             let call = self.client.create_certificate_from_csr().certificate_signing_request(csr);
-            let call = call.set_as_active(false).customize().config_override(once.clone());
+            let call = call.customize().config_override(once.clone());
             call.send().await.map_err(|error| fault(OPERATION, &error))
         })
         .await?;

@@ -1,1 +1,12 @@
+//! Tests of the onboarding service: against memory, against servers that nobody here wrote, and over HTTP.
 
+#![allow(missing_docs)]
+
+mod conformance_iot;
+mod conformance_registry;
+mod quickstart;
+mod races;
+mod servers;
+mod world;
+mod fuse;
+mod kill;
