@@ -252,7 +252,7 @@ impl<I: Iot, R: Registry, K: Keys> Service<I, R, K> {
     ) -> Result<Vec<Drift>, Failure> {
         let serial = Some(&*record.serial);
         let found = |kind, subject: &str| Drift::new(kind, serial, subject);
-        let mut drift = Vec::new();
+        let (mut drift, mut renewed) = (Vec::new(), None);
         let stale = self.now().saturating_sub(record.updated) > LOST_AFTER;
         match record.state {
             _ if self.is_held(record) => return Ok(drift),
@@ -272,7 +272,10 @@ impl<I: Iot, R: Registry, K: Keys> Service<I, R, K> {
         if self.iot.thing(thing).await?.is_none() {
             let outcome = if options.repair { self.remake_thing(call, record).await } else { Ok(false) };
             drift.push(found(Kind::ThingMissing, thing).after(outcome));
+            // Written anew: what is put right below goes by the new stamp.
+            renewed = self.registry.get(&record.serial).await?;
         }
+        let record = renewed.as_ref().unwrap_or(record);
         if let Some(identity) = &record.identity {
             match self.iot.certificate(&identity.id).await?.map(|listed| listed.status) {
                 None => return Ok(vec![found(Kind::CertificateMissing, &identity.id)]),

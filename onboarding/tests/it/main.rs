@@ -6,6 +6,7 @@ mod conformance_iot;
 mod conformance_registry;
 mod quickstart;
 mod races;
+mod reconcile;
 mod servers;
 mod world;
 mod fuse;

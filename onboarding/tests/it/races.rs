@@ -112,7 +112,7 @@ async fn throttling_and_lost_answers_are_survived() {
     for operation in operations {
         let throttled = json!({"operation": operation, "times": 1, "error": {"code": "ThrottlingException", "status": 400}});
         let reset = json!({"operation": operation, "times": 1, "reset": true});
-        let cut = json!({"operation": operation, "times": 1, "response": {"abort": {"frac": 0.3}}});
+        let cut = json!({"operation": operation, "times": 1, "response": {"abort_frac": 0.3}});
         for rule in [throttled, reset, cut] {
             faults.rules(std::slice::from_ref(&rule));
             let service = shaky.service(&[]).await;
@@ -130,7 +130,7 @@ async fn throttling_and_lost_answers_are_survived() {
             let report = world.service(&[]).await.reconcile(&world.call(), &repair).await.unwrap();
             world.ahead.store(0, std::sync::atomic::Ordering::Relaxed);
             let leaks = usize::from(operation == "CreateKeysAndCertificate" && rule["response"].is_object());
-            assert_eq!(report.drift.len(), leaks, "{rule}: {report:#?}");
+            assert_eq!(report.drift.len(), leaks, "{rule}: {report:?} {:?}", faults.fired().iter().rev().take(3).map(|e| e.to_string()).collect::<Vec<_>>());
             assert_eq!(inventory(&world).await.assert_one("shaky"), device.certificate_id, "{rule}");
             let mut tries = 0;
             while let Err(failure) = service.delete(&shaky.call(), "shaky").await {

@@ -162,7 +162,7 @@ impl Faults {
     /// - what is hit: `service`, `operation` (`CreateThing`), `resource` (a part of the path);
     /// - how often: `times`, `sequence` (`{"fail": 1, "pass": 2}`), `probability`;
     /// - what happens: `error` (`{"code": "ThrottlingException", "status": 429}`), `timeout_ms`, `reset`,
-    ///   `response` (`{"abort": {"frac": 0.3}}`: it had its effect, the answer breaks off).
+    ///   `response` (`{"abort_frac": 0.3}`: it had its effect, the answer breaks off).
     pub fn rules(&self, rules: &[Value]) {
         let url = format!("{}/_microburst/rules", self.endpoint);
         let answer = ureq::post(&url).send_json(rules);
