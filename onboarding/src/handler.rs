@@ -22,6 +22,8 @@ use crate::vault::Keys;
 
 /// API Gateway gives up after 29 or 30 seconds.
 const LONGEST_REQUEST: Duration = Duration::from_secs(25);
+/// Lambda itself gives up after this time.
+const LONGEST_INVOCATION: Duration = Duration::from_secs(15 * 60);
 /// What is left of the function's own time for the answer and the last lines of the log.
 const RESERVE: Duration = Duration::from_millis(500);
 
@@ -55,7 +57,11 @@ impl<I: Iot, R: Registry, K: Keys> Handler<I, R, K> {
     /// An event of no known kind, or a mode that failed as a whole: Lambda then counts the invocation as failed.
     pub async fn handle(&self, event: LambdaEvent<Value>) -> Result<Value, lambda_runtime::Error> {
         let (event, context) = event.into_parts();
-        let left = Duration::from_millis(context.deadline.saturating_sub(self.service.now()));
+        // A deadline that is over before the event arrives is that of a Runtime API that tells none.
+        let left = match context.deadline.saturating_sub(self.service.now()) {
+            0 => LONGEST_INVOCATION,
+            left => Duration::from_millis(left),
+        };
         let deadline = Instant::now() + left.saturating_sub(RESERVE);
         let environment = &self.service.settings().environment;
         let log = Log::new(self.sink.clone(), environment, &context.request_id, context.xray_trace_id);

@@ -101,7 +101,7 @@ pub fn failure(failure: &Failure) -> Value {
 
 /// The answer to a preflight.
 pub fn preflight() -> Value {
-    json!({"statusCode": 204, "headers": cors(), "body": "", "isBase64Encoded": false})
+    answer(204, cors(), "")
 }
 
 /// For a browser `*` does not stand for `Authorization`, which has to be named.
@@ -125,7 +125,14 @@ fn respond(status: u16, envelope: &Envelope<'_>, retry_after: Option<u32>) -> Va
     }
     // Strings alone: this cannot fail.
     let body = serde_json::to_string(envelope).unwrap_or_default();
-    json!({"statusCode": status, "headers": headers, "body": body, "isBase64Encoded": false})
+    answer(status, headers, &body)
+}
+
+/// With the field that payload 1.0 has and some readers of 2.0 insist on.
+fn answer(status: u16, headers: Value, body: &str) -> Value {
+    json!({
+        "statusCode": status, "headers": headers, "multiValueHeaders": {}, "body": body, "isBase64Encoded": false,
+    })
 }
 
 #[cfg(test)]

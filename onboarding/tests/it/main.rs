@@ -8,6 +8,8 @@ mod quickstart;
 mod races;
 mod reconcile;
 mod servers;
+mod stack;
 mod world;
 mod fuse;
+mod http;
 mod kill;
