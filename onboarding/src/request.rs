@@ -68,6 +68,11 @@ pub fn is_http(event: &Value) -> bool {
     method(event).is_some()
 }
 
+/// Whether an HTTP request is one of payload 2.0.
+pub fn is_payload_2(event: &Value) -> bool {
+    event["requestContext"]["http"]["method"].is_string()
+}
+
 fn method(event: &Value) -> Option<&str> {
     let new = &event["requestContext"]["http"]["method"];
     new.as_str().or_else(|| event["httpMethod"].as_str())

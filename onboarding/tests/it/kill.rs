@@ -158,7 +158,8 @@ impl<I: Iot, R: Registry, K: Keys> Ground<I, R, K> {
                 let leaked = self.unrecorded().await;
                 assert!(leaked == 0 || matches!(at, "create_certificate" | "certify" | "swap"), "{cell}");
                 let device = self.perform(second, &Fuse::none()).await;
-                let device = device.unwrap_or_else(|failure| panic!("{cell}: {failure} {:?}", failure.cause()));
+                let device =
+                    device.unwrap_or_else(|failure| panic!("{cell}: {failure} {:?}", failure.cause()));
                 let found = self.reconcile().await;
                 assert_eq!(found, vec![Drift::UnrecordedCertificate; leaked], "{cell}");
                 match device {

@@ -4,12 +4,13 @@
 
 mod conformance_iot;
 mod conformance_registry;
+mod documents;
+mod fuse;
+mod http;
+mod kill;
 mod quickstart;
 mod races;
 mod reconcile;
 mod servers;
 mod stack;
 mod world;
-mod fuse;
-mod http;
-mod kill;

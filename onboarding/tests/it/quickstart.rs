@@ -11,7 +11,8 @@ use iotlake_onboarding::secret::Secret;
 use crate::world::World;
 
 /// The policy that it made.
-const POLICY: &str = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"iot:*","Resource":"*"}]}"#;
+const POLICY: &str =
+    r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"iot:*","Resource":"*"}]}"#;
 
 /// A record as the quickstart wrote them.
 pub fn record(serial: &str) -> Record {

@@ -105,9 +105,20 @@ async fn throttling_and_lost_answers_are_survived() {
     let faults = Faults::before(server);
     let shaky = world.through(faults.endpoint());
     let operations = [
-        "CreateThing", "GetPolicy", "CreatePolicy", "GenerateDataKey", "CreateKeysAndCertificate", "PutItem",
-        "AttachPolicy", "AttachThingPrincipal", "UpdateCertificate", "DetachPolicy", "DetachThingPrincipal",
-        "DeleteCertificate", "DeleteThing", "DeleteItem",
+        "CreateThing",
+        "GetPolicy",
+        "CreatePolicy",
+        "GenerateDataKey",
+        "CreateKeysAndCertificate",
+        "PutItem",
+        "AttachPolicy",
+        "AttachThingPrincipal",
+        "UpdateCertificate",
+        "DetachPolicy",
+        "DetachThingPrincipal",
+        "DeleteCertificate",
+        "DeleteThing",
+        "DeleteItem",
     ];
     for operation in operations {
         let throttled = json!({"operation": operation, "times": 1, "error": {"code": "ThrottlingException", "status": 400}});
@@ -130,7 +141,12 @@ async fn throttling_and_lost_answers_are_survived() {
             let report = world.service(&[]).await.reconcile(&world.call(), &repair).await.unwrap();
             world.ahead.store(0, std::sync::atomic::Ordering::Relaxed);
             let leaks = usize::from(operation == "CreateKeysAndCertificate" && rule["response"].is_object());
-            assert_eq!(report.drift.len(), leaks, "{rule}: {report:?} {:?}", faults.fired().iter().rev().take(3).map(|e| e.to_string()).collect::<Vec<_>>());
+            assert_eq!(
+                report.drift.len(),
+                leaks,
+                "{rule}: {report:?} {:?}",
+                faults.fired().iter().rev().take(3).map(|e| e.to_string()).collect::<Vec<_>>()
+            );
             assert_eq!(inventory(&world).await.assert_one("shaky"), device.certificate_id, "{rule}");
             let mut tries = 0;
             while let Err(failure) = service.delete(&shaky.call(), "shaky").await {

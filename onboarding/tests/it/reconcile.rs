@@ -91,7 +91,10 @@ async fn what_was_changed_by_hand_is_put_right_or_told() {
     assert_eq!(kinds(&reconcile(&world, false).await), expected);
     reconcile(&world, true).await;
     // A device that was deactivated stays so, and a certificate that is gone cannot be made again.
-    assert_eq!(kinds(&reconcile(&world, true).await), [Drift::CertificateMissing, Drift::CertificateInactive]);
+    assert_eq!(
+        kinds(&reconcile(&world, true).await),
+        [Drift::CertificateMissing, Drift::CertificateInactive]
+    );
     assert_eq!(iot.certificate(&c.certificate_id).await.unwrap().unwrap().status, Status::Inactive);
     let again = service.get(&world.call(), "b").await.unwrap();
     assert_eq!(iot.thing("b").await.unwrap().unwrap().id, again.thing_id);
@@ -140,7 +143,8 @@ async fn the_quickstarts_devices_work_before_and_after_their_import() {
         assert_eq!(iot.policy(&format!("{serial}Policy")).await.unwrap(), None);
     }
     assert_eq!(service.get(&world.call(), "q1").await.unwrap(), before, "its clients see no difference");
-    let raw = aws_sdk_dynamodb::Client::new(&world.config().await).scan().table_name(TABLE).send().await.unwrap();
+    let raw =
+        aws_sdk_dynamodb::Client::new(&world.config().await).scan().table_name(TABLE).send().await.unwrap();
     let clear = raw.items().iter().filter(|item| format!("{item:?}").contains("PRIVATE KEY"));
     assert_eq!(clear.count(), 1, "only that of the device which could not be imported");
 
@@ -197,15 +201,18 @@ async fn no_private_key_is_written_anywhere() {
     service.import(&world.call(), &options).await.unwrap();
     // A sealed key of another device does not open, and the failure does not show it.
     let registry = world.registry().await;
-    let (mut one, two) = (registry.get("s1").await.unwrap().unwrap(), registry.get("s2").await.unwrap().unwrap());
+    let (mut one, two) =
+        (registry.get("s1").await.unwrap().unwrap(), registry.get("s2").await.unwrap().unwrap());
     one.identity.as_mut().unwrap().key = two.identity.unwrap().key;
     registry.swap(one).await.unwrap();
     let failure = service.get(&world.call(), "s1").await.unwrap_err();
     assert!(matches!(failure, Failure::Unreadable(_)), "{failure} {:?}", failure.cause());
     reconcile(&world, true).await;
 
-    let rows = aws_sdk_dynamodb::Client::new(&world.config().await).scan().table_name(TABLE).send().await.unwrap();
-    let written = format!("{} {:?} {failure} {failure:?} {:?}", world.written.text(), rows.items(), failure.cause());
+    let rows =
+        aws_sdk_dynamodb::Client::new(&world.config().await).scan().table_name(TABLE).send().await.unwrap();
+    let written =
+        format!("{} {:?} {failure} {failure:?} {:?}", world.written.text(), rows.items(), failure.cause());
     assert_eq!(keys.len(), 6);
     for key in &keys {
         assert!(key.expose().contains("PRIVATE KEY-----"));

@@ -112,41 +112,68 @@ impl Deployed {
             let target = format!("AWSCognitoIdentityProviderService.{operation}");
             aws(world, "cognito-idp", "POST", "/", Some(&target), &body)
         };
-        let pool = cognito("CreateUserPool", json!({"PoolName": "p"}))["UserPool"]["Id"].as_str().unwrap().to_owned();
-        let client = cognito("CreateUserPoolClient", json!({
-            "UserPoolId": pool, "ClientName": "c",
-            "ExplicitAuthFlows": ["ALLOW_ADMIN_USER_PASSWORD_AUTH", "ALLOW_REFRESH_TOKEN_AUTH"],
-        }));
+        let pool = cognito("CreateUserPool", json!({"PoolName": "p"}))["UserPool"]["Id"]
+            .as_str()
+            .unwrap()
+            .to_owned();
+        let client = cognito(
+            "CreateUserPoolClient",
+            json!({
+                "UserPoolId": pool, "ClientName": "c",
+                "ExplicitAuthFlows": ["ALLOW_ADMIN_USER_PASSWORD_AUTH", "ALLOW_REFRESH_TOKEN_AUTH"],
+            }),
+        );
         let client = client["UserPoolClient"]["ClientId"].as_str().unwrap().to_owned();
         cognito("AdminCreateUser", json!({"UserPoolId": pool, "Username": "u", "MessageAction": "SUPPRESS"}));
-        let password = json!({"UserPoolId": pool, "Username": "u", "Password": "Passw0rd!", "Permanent": true});
+        let password =
+            json!({"UserPoolId": pool, "Username": "u", "Password": "Passw0rd!", "Permanent": true});
         cognito("AdminSetUserPassword", password);
-        let tokens = cognito("AdminInitiateAuth", json!({
-            "UserPoolId": pool, "ClientId": client, "AuthFlow": "ADMIN_USER_PASSWORD_AUTH",
-            "AuthParameters": {"USERNAME": "u", "PASSWORD": "Passw0rd!"},
-        }));
-        let refresh_token = tokens["AuthenticationResult"]["RefreshToken"].as_str().expect("a token").to_owned();
+        let tokens = cognito(
+            "AdminInitiateAuth",
+            json!({
+                "UserPoolId": pool, "ClientId": client, "AuthFlow": "ADMIN_USER_PASSWORD_AUTH",
+                "AuthParameters": {"USERNAME": "u", "PASSWORD": "Passw0rd!"},
+            }),
+        );
+        let refresh_token =
+            tokens["AuthenticationResult"]["RefreshToken"].as_str().expect("a token").to_owned();
 
         let gateway = |path: &str, body: Value| aws(world, "apigateway", "POST", path, None, &body);
-        let api = gateway("/v2/apis", json!({"name": "onboarding", "protocolType": "HTTP"}));
+        let api = gateway(
+            "/v2/apis",
+            json!({
+                "name": "onboarding", "protocolType": "HTTP",
+                // Then the gateway answers preflights itself, as AWS's does.
+                "corsConfiguration": {
+                    "allowOrigins": ["*"], "allowMethods": ["*"], "allowHeaders": ["Authorization", "Content-Type"],
+                },
+            }),
+        );
         let api = api["apiId"].as_str().expect("an API").to_owned();
         let issuer = format!("https://cognito-idp.{REGION}.amazonaws.com/{pool}");
-        let authorizer = gateway(&format!("/v2/apis/{api}/authorizers"), json!({
-            "name": "jwt", "authorizerType": "JWT", "identitySource": ["$request.header.Authorization"],
-            "jwtConfiguration": {"issuer": issuer, "audience": [client]},
-        }));
-        let integration = gateway(&format!("/v2/apis/{api}/integrations"), json!({
-            "integrationType": "AWS_PROXY", "integrationUri": arn, "payloadFormatVersion": "2.0",
-        }));
+        let authorizer = gateway(
+            &format!("/v2/apis/{api}/authorizers"),
+            json!({
+                "name": "jwt", "authorizerType": "JWT", "identitySource": ["$request.header.Authorization"],
+                "jwtConfiguration": {"issuer": issuer, "audience": [client]},
+            }),
+        );
+        let integration = gateway(
+            &format!("/v2/apis/{api}/integrations"),
+            json!({
+                "integrationType": "AWS_PROXY", "integrationUri": arn, "payloadFormatVersion": "2.0",
+            }),
+        );
         let target = format!("integrations/{}", integration["integrationId"].as_str().unwrap());
         for method in ["POST", "GET", "PUT", "DELETE"] {
-            gateway(&format!("/v2/apis/{api}/routes"), json!({
-                "routeKey": format!("{method} /onboard/{{id}}"), "target": target,
-                "authorizationType": "JWT", "authorizerId": authorizer["authorizerId"],
-            }));
+            gateway(
+                &format!("/v2/apis/{api}/routes"),
+                json!({
+                    "routeKey": format!("{method} /onboard/{{id}}"), "target": target,
+                    "authorizationType": "JWT", "authorizerId": authorizer["authorizerId"],
+                }),
+            );
         }
-        let open = json!({"routeKey": "OPTIONS /onboard/{id}", "target": target});
-        gateway(&format!("/v2/apis/{api}/routes"), open);
         gateway(&format!("/v2/apis/{api}/stages"), json!({"stageName": "api", "autoDeploy": true}));
         Deployed {
             api_url: format!("{}/_aws/execute-api/{api}/", server.endpoint()),
@@ -163,7 +190,8 @@ impl Deployed {
             "grant_type=refresh_token&client_id={}&refresh_token={}",
             self.client_id, self.refresh_token
         );
-        let answer = http("POST", &self.token_url, &[("content-type", "application/x-www-form-urlencoded")], &form);
+        let answer =
+            http("POST", &self.token_url, &[("content-type", "application/x-www-form-urlencoded")], &form);
         answer.json()["access_token"].as_str().unwrap_or_else(|| panic!("{answer:?}")).to_owned()
     }
 

@@ -88,7 +88,8 @@ impl World {
         };
         let config = world.config().await;
         let kms = aws_sdk_kms::Client::new(&config);
-        let made = kms.create_key().send().await.unwrap_or_else(|error| panic!("{error:?}\n{}", server.log()));
+        let made =
+            kms.create_key().send().await.unwrap_or_else(|error| panic!("{error:?}\n{}", server.log()));
         world.kms_key = made.key_metadata().expect("a key has metadata").key_id().to_owned();
         world.make_table(TABLE).await;
         world
