@@ -42,7 +42,8 @@ pub fn loader() -> ConfigLoader {
         .build();
     aws_config::defaults(BehaviorVersion::latest())
         .http_client(client)
-        .retry_config(RetryConfig::adaptive().with_max_attempts(ATTEMPTS).with_max_backoff(LONGEST_WAIT))
+        // Not the adaptive mode: it queues calls before they are sent, and a client waits for each of them.
+        .retry_config(RetryConfig::standard().with_max_attempts(ATTEMPTS).with_max_backoff(LONGEST_WAIT))
         .timeout_config(timeouts)
 }
 

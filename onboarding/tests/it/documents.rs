@@ -20,7 +20,9 @@ fn every_variable_is_documented_as_it_is() {
         let default = if variable.default.is_empty() { "needed" } else { variable.default };
         assert!(row.contains(default), "{row}\ndefault: {default}");
     }
-    let rows = readme.lines().filter(|line| line.starts_with("| `") && line.contains("_") && !line.contains("ERROR"));
+    let rows = readme
+        .lines()
+        .filter(|line| line.starts_with("| `") && line.contains("_") && !line.contains("ERROR"));
     assert_eq!(rows.count(), VARIABLES.len());
 }
 
@@ -36,7 +38,9 @@ fn every_code_is_documented_with_its_status() {
 #[test]
 fn the_openapi_document_is_about_the_same_routes() {
     let document = document("openapi.yaml");
-    for part in ["openapi: 3.1", "/onboard/{id}:", "post:", "get:", "delete:", "options:", "^[a-zA-Z0-9:_-]{1,128}$"] {
+    for part in
+        ["openapi: 3.1", "/onboard/{id}:", "post:", "get:", "delete:", "options:", "^[a-zA-Z0-9:_-]{1,128}$"]
+    {
         assert!(document.contains(part), "{part}");
     }
 }

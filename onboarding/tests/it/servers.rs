@@ -69,8 +69,6 @@ pub enum Kind {
 /// A server that answers.
 #[derive(Debug)]
 pub struct Server {
-    /// Which one.
-    pub kind: Kind,
     endpoint: String,
     process: Process,
 }
@@ -96,7 +94,7 @@ impl Server {
             }),
         };
         let (endpoint, process) = process;
-        Server { kind, endpoint, process }
+        Server { endpoint, process }
     }
 
     /// A ministack of one's own whose MQTT broker listens with mutual TLS; its port is beside it.
@@ -110,7 +108,7 @@ impl Server {
                 .env("IOT_MQTT_PORT", broker.to_string());
             "/_ministack/health"
         });
-        (Server { kind: Kind::Ministack, endpoint, process }, broker)
+        (Server { endpoint, process }, broker)
     }
 
     /// Its address, such as `http://127.0.0.1:40123`.

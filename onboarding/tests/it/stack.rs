@@ -91,7 +91,6 @@ pub struct Deployed {
     pub token_url: String,
     pub client_id: String,
     pub refresh_token: String,
-    pub function: String,
 }
 
 impl Deployed {
@@ -180,7 +179,6 @@ impl Deployed {
             token_url: format!("{}/oauth2/token", server.endpoint()),
             client_id: client,
             refresh_token,
-            function: arn,
         }
     }
 

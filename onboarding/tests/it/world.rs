@@ -13,7 +13,6 @@ use aws_sdk_dynamodb::config::Credentials;
 use aws_sdk_dynamodb::types::{
     AttributeDefinition, BillingMode, KeySchemaElement, KeyType, ScalarAttributeType,
 };
-use iotlake_onboarding::handler::Handler;
 use iotlake_onboarding::iot::Iot;
 use iotlake_onboarding::iot::aws::AwsIot;
 use iotlake_onboarding::record::Record;
@@ -146,11 +145,6 @@ impl World {
         let registry = DynamoRegistry::new(&config, settings.table.clone());
         let keys = KmsKeys::new(&config, &self.kms_key);
         Service::new(settings, AwsIot::new(&config), registry, keys, self.clock())
-    }
-
-    /// The function as it is deployed, without the runtime around it.
-    pub async fn handler(&self) -> Handler<AwsIot, DynamoRegistry, KmsKeys> {
-        Handler::new(self.service(&[]).await, Sink::new(self.written.clone()))
     }
 
     /// Its clock.
