@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
@@ -244,12 +244,24 @@ async fn both_payloads_and_the_modes() {
     }
 }
 
+/// Lets a proxy read its models of AWS, which it does at its first request and may take longer than the service waits.
+async fn awake(world: &World, faults: &Faults) {
+    let through = world.through(faults.endpoint());
+    let deadline = Instant::now() + Duration::from_secs(90);
+    while through.registry().await.get("nobody").await.is_err()
+        || through.iot().await.endpoint().await.is_err()
+    {
+        assert!(Instant::now() < deadline, "the proxy does not answer");
+    }
+}
+
 /// What AWS refuses reaches the client as what it is.
 #[tokio::test(flavor = "multi_thread")]
 async fn failures_have_their_status_and_say_when_to_come_back() {
     let server = Server::shared(Kind::Ministack);
     let world = World::new(server).await;
     let faults = Faults::before(server);
+    awake(&world, &faults).await;
     let watched = Watched::new(&world.through(faults.endpoint()), &[]);
     let url = format!("{}/onboard/DEV_1", watched.url);
     let error = |operation: &str, code: &str, status: u16| {
@@ -260,7 +272,7 @@ async fn failures_have_their_status_and_say_when_to_come_back() {
         (answer.status, answer.json()["error"]["code"].clone(), answer.header("retry-after").is_some())
     };
     let throttled = (429, json!("TECHNICAL_ERROR_1"), true);
-    assert_eq!(error("CreateThing", "ThrottlingException", 400), throttled);
+    assert_eq!(error("CreateThing", "ThrottlingException", 400), throttled, "{}", watched.function.log());
     let denied = (500, json!("TECHNICAL_ERROR_4"), false);
     assert_eq!(error("CreateKeysAndCertificate", "UnauthorizedException", 401), denied);
     let unavailable = (503, json!("TECHNICAL_ERROR_2"), true);
@@ -310,14 +322,18 @@ async fn calls_and_time_per_post() {
     let server = Server::shared(Kind::Ministack);
     let world = World::new(server).await;
     let faults = Faults::before(server);
+    awake(&world, &faults).await;
     let watched = Watched::new(&world.through(faults.endpoint()), &[]);
     let calls = |serial: &str| {
-        let count = |faults: &Faults| faults.fired().len();
         faults.rules(&[json!({"latency": {"mean_ms": 0}})]);
-        let before = count(&faults);
+        let before = faults.fired().len();
         let answer = http("POST", &format!("{}/onboard/{serial}", watched.url), &[], "");
-        assert_eq!(answer.status, 200, "{answer:?}");
-        count(&faults) - before
+        assert_eq!(answer.status, 200, "{answer:?}\n{}", watched.function.log());
+        let fired = faults.fired();
+        let names: Vec<_> =
+            fired[before..].iter().map(|event| event["operation"].as_str().unwrap_or("?")).collect();
+        println!("{serial}: {}", names.join(", "));
+        names.len()
     };
     println!("calls to AWS: cold {}, warm {}, repeated {}", calls("c1"), calls("c2"), calls("c2"));
     faults.rules(&[]);
