@@ -4,13 +4,15 @@ PYTHON ?= python3
 CARGO ?= cargo
 READERS := etl/tests/readers/requirements.txt
 SERVERS := etl/tests/aws/requirements.txt
+FUZZER := onboarding/tests/requirements.txt
+CLIENT := onboarding/tests/api
 
-.PHONY: all test lint doc pure slow bench venv lambda lambda-test
+.PHONY: all test lint doc pure slow bench venv debian lambda lambda-test
 
 all: test
 
 ## test: everything that has to hold before a change is handed in
-test: venv lint pure doc
+test: venv debian lint pure doc
 	$(CARGO) test --workspace --no-fail-fast
 
 lint:
@@ -25,15 +27,17 @@ doc:
 pure:
 	.ci/pure
 
-## lambda: what is deployed, target/lambda/ingest-<architecture>.zip. The x86-64 one is linked against the glibc of Amazon
-## Linux 2023, whatever this machine has; the arm64 one is made where the Rust toolchain has its target
+## lambda: what is deployed, target/lambda/{ingest,onboarding}-<architecture>.zip. Those for x86-64 are linked against the
+## glibc of Amazon Linux 2023, whatever this machine has; those for arm64 are made where the Rust toolchain has the target
 lambda: .venv-aws/.complete
 	PATH="$(CURDIR)/.venv-aws/bin:$$PATH" CARGO="$(CARGO)" .ci/lambda
 
-## lambda-test: the zip for this machine, as a function in an account that is made of a stand-in for AWS. With the
-## packages and features of the ordinary tests, so that nothing but the zip is compiled for it
-lambda-test: lambda
+## lambda-test: the zips for this machine, as functions in an account that is made of a stand-in for AWS. With the
+## packages and features of the ordinary tests, so that nothing but the zips is compiled for it
+lambda-test: lambda venv debian
 	$(CARGO) test --workspace --test aws -- --ignored --nocapture the_zip_that_is_deployed an_object_of_128
+	cd target/lambda && $(CURDIR)/.venv/bin/python -m zipfile -e onboarding-$$(uname -m | sed s/aarch64/arm64/).zip onboarding && chmod +x onboarding/bootstrap
+	ONBOARDING_BINARY=$(CURDIR)/target/lambda/onboarding/bootstrap $(CARGO) test --workspace --test it -- --nocapture the_quickstarts_end_to_end calls_and_time_per_post
 
 ## slow: proofs that need an optimised build and minutes. Without SQL, so that DataFusion is not compiled a second
 ## time; none of them asks a query
@@ -45,13 +49,22 @@ bench:
 	$(CARGO) run --release -p iotlake-benches --bin approaches
 	$(CARGO) run --release -p iotlake-benches --bin stages
 
-## venv: what tests need in Python: readers of a lake, and the servers that stand in for AWS. Two environments, for they
-## want different versions of PyArrow
-venv: .venv/.complete .venv-aws/.complete
+## venv: what tests need of Python and Node: readers of a lake, servers that stand in for AWS, and clients of the
+## onboarding API. Environments of their own, for they want different versions of the same packages
+venv: .venv/.complete .venv-aws/.complete .venv-api/.complete $(CLIENT)/node_modules/.complete
 
 .venv/.complete: $(READERS)
 .venv-aws/.complete: $(SERVERS)
-.venv/.complete .venv-aws/.complete:
+.venv-api/.complete: $(FUZZER)
+.venv/.complete .venv-aws/.complete .venv-api/.complete:
 	test -x $(@D)/bin/python || $(PYTHON) -m venv $(@D)
 	$(@D)/bin/python -m pip install --quiet --disable-pip-version-check --requirement $<
 	touch $@
+
+$(CLIENT)/node_modules/.complete: $(CLIENT)/package-lock.json
+	cd $(CLIENT) && npm ci --no-audit --no-fund --silent
+	touch $@
+
+## debian: an MQTT broker and its client, where the machine has none and lets us install them
+debian:
+	command -v mosquitto && command -v mosquitto_pub || (apt-get update && apt-get install --yes mosquitto mosquitto-clients)

@@ -412,13 +412,13 @@ fn a_table_that_was_deleted_is_missed_and_not_made_anew() {
     assert!(!audit.is_clean(), "the lint finds files without a table");
 }
 
-/// `bytes` of messages, as they are and as gzip.
-fn large_objects_are_rows(purpose: &str, bytes: u64) {
-    let account = Account::new(purpose);
+#[test]
+fn an_object_that_came_in_parts_and_one_that_is_gzip_without_saying_so_are_rows() {
+    let account = Account::new("large");
     let function = account.function(account.server.endpoint(), 1, &[]);
     function.ask(&json!({"init": true}));
     let mut text = Vec::new();
-    Kit::sample().write_ndjson(&mut text, bytes).unwrap();
+    Kit::sample().write_ndjson(&mut text, 24 << 20).unwrap();
     let plain = account.land("plain", "2026/03/01/09/plain", &text);
     let etag = account.raw().head("2026/03/01/09/plain").unwrap().unwrap().etag.unwrap();
     assert!(etag.contains('-'), "{etag} is not that of an upload in parts");
@@ -436,18 +436,6 @@ fn large_objects_are_rows(purpose: &str, bytes: u64) {
             line["bytes_in"], line["rows"], line["ms"], line["stages_ms"]
         );
     }
-}
-
-#[test]
-fn an_object_that_came_in_parts_and_one_that_is_gzip_without_saying_so_are_rows() {
-    large_objects_are_rows("large", 24 << 20);
-}
-
-/// The largest that Firehose delivers; takes a minute unoptimised, so that `make lambda-test` runs it.
-#[test]
-#[ignore = "takes a minute; `make lambda-test`"]
-fn an_object_of_128_megabytes_is_rows() {
-    large_objects_are_rows("larger", 128 << 20);
 }
 
 /// The requests that moto has logged, in order: `HEAD receipt`, `PUT data`, `Glue`.

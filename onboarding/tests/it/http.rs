@@ -21,7 +21,7 @@ fn program(name: &str, hint: &str) -> PathBuf {
 fn newman(folder: &Path, part: &str) {
     let api = root().join("onboarding/tests/api");
     let newman = api.join("node_modules/.bin/newman");
-    assert!(newman.exists(), "newman is not there: run `npm ci` in onboarding/tests/api");
+    assert!(newman.exists(), "newman is not there: run `make venv`");
     let environment = folder.join("environment.json");
     let output = Command::new(newman)
         .args(["run", "collection.json", "--folder", part, "--color", "off", "-e"])
@@ -51,7 +51,7 @@ fn publish(
     topic: &str,
     certificate: bool,
 ) -> Output {
-    let mut command = Command::new(program("mosquitto_pub", "apt-get install mosquitto-clients"));
+    let mut command = Command::new(program("mosquitto_pub", "make debian"));
     command.args(["-h", "localhost", "-p", &port.to_string(), "-i", client, "-q", "1", "-t", topic]);
     command.args(["-m", r#"{"device":{"deviceId":"x"}}"#, "--cafile"]).arg(authority);
     if certificate {
@@ -72,7 +72,7 @@ fn server_certificate(folder: &Path) -> PathBuf {
 
 /// mosquitto that lets in whom IoT Core's authority has signed, and hears what is published.
 fn mosquitto(folder: &Path, authority: &Path) -> (u16, Process) {
-    let mosquitto = program("mosquitto", "apt-get install mosquitto");
+    let mosquitto = program("mosquitto", "make debian");
     let server = server_certificate(folder);
     let (endpoint, process) = start("mosquitto", |port, command| {
         let settings = format!(
@@ -287,12 +287,9 @@ async fn failures_have_their_status_and_say_when_to_come_back() {
 /// Schemathesis: every answer to everything that it thinks of is one that the document describes.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_openapi_document_holds() {
-    let schemathesis = root().join("onboarding/tests/.venv/bin/schemathesis");
+    let schemathesis = root().join(".venv-api/bin/schemathesis");
     let schemathesis = std::env::var_os("SCHEMATHESIS").map_or(schemathesis, PathBuf::from);
-    assert!(
-        schemathesis.exists(),
-        "schemathesis is not there: make a venv onboarding/tests/.venv from requirements.txt"
-    );
+    assert!(schemathesis.exists(), "schemathesis is not there: run `make venv`");
     let world = World::new(Server::shared(Kind::Ministack)).await;
     let watched = Watched::new(&world, &[]);
     let folder = tempfile::tempdir().unwrap();
