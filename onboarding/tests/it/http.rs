@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::time::{Duration, Instant};
 
+use iotlake_onboarding::iot::Iot;
+use iotlake_onboarding::registry::Registry;
 use serde_json::{Value, json};
 
 use crate::servers::{Faults, Kind, Process, Server, root, start};
