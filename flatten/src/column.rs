@@ -4,6 +4,8 @@
 //! tables with hundreds of columns, most of them empty in any one part, cheap. Text is one run of bytes with the end of
 //! each value. Encoding spreads the pairs over the rows when the part is written.
 
+use std::ops::Range;
+
 use crate::path::Kind;
 
 /// Text values one behind the other.
@@ -35,6 +37,12 @@ impl Texts {
     pub fn get(&self, at: usize) -> &[u8] {
         let begin = if at == 0 { 0 } else { self.ends[at - 1] as usize };
         &self.bytes[begin..self.ends[at] as usize]
+    }
+
+    /// Bytes of the values in a range.
+    pub(crate) fn size(&self, values: &Range<usize>) -> usize {
+        let end = |at: usize| if at == 0 { 0 } else { self.ends[at - 1] as usize };
+        end(values.end) - end(values.start)
     }
 
     fn pop(&mut self) {

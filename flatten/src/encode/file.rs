@@ -5,18 +5,16 @@
 //! over the source. A column that a part does not fill is null in its row group.
 //!
 //! What must stay true: no value of a part is left out (a part with a column that the file has not is an error); only
-//! one part, and of it one spread column, is ever in memory.
+//! one part is ever in memory.
 
 use std::io::Write;
 use std::sync::Arc;
 
-use arrow::datatypes::{Field, Schema as ArrowSchema};
-use parquet::arrow::ArrowSchemaConverter;
-use parquet::arrow::arrow_writer::ArrowRowGroupWriterFactory;
-use parquet::file::metadata::KeyValue;
+use arrow::datatypes::Field;
 use parquet::file::writer::SerializedFileWriter;
 
-use super::{EncodeError, Encoder, LAYOUT, Ready, Style, data_type, metadata};
+use super::chunk::Column;
+use super::{EncodeError, Encoder, LAYOUT, metadata, nullable};
 use crate::column::Cells;
 use crate::naming::OVERFLOW;
 use crate::part::Part;
@@ -27,7 +25,6 @@ use crate::schema::{Schema, TableColumn};
 pub struct FileWriter<'a, W: Write + Send> {
     encoder: Encoder<'a>,
     file: SerializedFileWriter<W>,
-    factory: ArrowRowGroupWriterFactory,
     content: Content,
     /// No cells, of every kind, for columns that a part does not have.
     empty: Vec<(Kind, Cells)>,
@@ -47,14 +44,11 @@ impl<'a, W: Write + Send> FileWriter<'a, W> {
     pub fn new(encoder: Encoder<'a>, out: W, schema: &Schema, overflow: bool) -> Result<Self, EncodeError> {
         let columns = schema.columns().to_vec();
         let described = serde_json::to_string(&columns).expect("columns are JSON");
-        let mut fields = lineage_fields(&encoder);
+        let mut fields = fields_of(&encoder.lineage(std::iter::empty()));
         if overflow {
-            fields.push((nullable(OVERFLOW, Kind::Json), Style::Dictionary));
+            fields.push(nullable(OVERFLOW, Kind::Json));
         }
-        fields.extend(columns.iter().map(|column| {
-            let kind = column.identity.kind;
-            (nullable(&column.name, kind), style(kind))
-        }));
+        fields.extend(columns.iter().map(|column| nullable(&column.name, column.identity.kind)));
         FileWriter::open(encoder, out, fields, described, Content::Rows { columns, overflow })
     }
 
@@ -63,15 +57,14 @@ impl<'a, W: Write + Send> FileWriter<'a, W> {
     /// # Errors
     /// If `out` does not take the first bytes.
     pub fn rejects(encoder: Encoder<'a>, out: W) -> Result<Self, EncodeError> {
-        let ready = encoder.reject_columns(&Part::default());
-        let fields = ready.iter().map(|column| (column.field.clone(), column.style)).collect();
+        let fields = fields_of(&encoder.reject_columns(&Part::default()));
         FileWriter::open(encoder, out, fields, "[]".to_owned(), Content::Rejects)
     }
 
     fn open(
         encoder: Encoder<'a>,
         out: W,
-        fields: Vec<(Arc<Field>, Style)>,
+        fields: Vec<Arc<Field>>,
         described: String,
         content: Content,
     ) -> Result<Self, EncodeError> {
@@ -81,16 +74,9 @@ impl<'a, W: Write + Send> FileWriter<'a, W> {
             (metadata::OPTIONS, encoder.options.to_owned()),
             (metadata::COLUMNS, described),
         ];
-        let metadata = metadata.map(|(key, value)| KeyValue::new(key.to_owned(), value)).to_vec();
-        let styles = fields.iter().map(|(field, style)| (field.name().as_str(), *style));
-        let properties = Arc::new(encoder.properties(metadata, styles));
-        let schema =
-            Arc::new(ArrowSchema::new(fields.into_iter().map(|(field, _)| field).collect::<Vec<_>>()));
-        let parquet_schema = ArrowSchemaConverter::new().schema_root("record").convert(&schema)?;
-        let file = SerializedFileWriter::new(out, parquet_schema.root_schema_ptr(), properties)?;
-        let factory = ArrowRowGroupWriterFactory::new(&file, schema);
+        let file = encoder.open(out, fields, &metadata)?;
         let empty = Kind::ALL.map(|kind| (kind, Cells::new(kind))).to_vec();
-        Ok(FileWriter { encoder, file, factory, content, empty })
+        Ok(FileWriter { encoder, file, content, empty })
     }
 
     /// Appends the rows, or the rejects, of a settled part as one row group; a part without any adds nothing.
@@ -108,13 +94,7 @@ impl<'a, W: Write + Send> FileWriter<'a, W> {
         if rows == 0 {
             return Ok(());
         }
-        let writers = self.factory.create_column_writers(self.file.flushed_row_groups().len())?;
-        let mut group = self.file.next_row_group()?;
-        for (column, writer) in ready.into_iter().zip(writers) {
-            column.write(writer, rows)?.append_to_row_group(&mut group)?;
-        }
-        group.close()?;
-        Ok(())
+        self.encoder.write_row_group(&mut self.file, &ready, rows)
     }
 
     /// Writes the footer and gives the writer back.
@@ -128,17 +108,17 @@ impl<'a, W: Write + Send> FileWriter<'a, W> {
 
 /// The part's columns in the file's order, with those of `empty` in the gaps.
 fn columns_of<'p>(
-    encoder: &Encoder<'_>,
+    encoder: &'p Encoder<'_>,
     empty: &'p [(Kind, Cells)],
     part: &'p Part,
     columns: &'p [TableColumn],
     overflow: bool,
-) -> Result<Vec<Ready<'p>>, EncodeError> {
+) -> Result<Vec<Column<'p>>, EncodeError> {
     let empty = |kind: Kind| &empty.iter().find(|(of, _)| *of == kind).expect("every kind is there").1;
-    let mut ready = encoder.lineage(part.rows as usize, part.records.iter().map(|record| *record as i64));
+    let mut ready = encoder.lineage(part.records.iter().map(|record| *record as i64));
     match part.overflow() {
         cells if overflow => {
-            ready.push(Ready::cells(OVERFLOW, cells.unwrap_or(empty(Kind::Json)), Kind::Json));
+            ready.push(Column::of_cells(OVERFLOW, cells.unwrap_or(empty(Kind::Json)), Kind::Json));
         }
         Some(_) => return Err(EncodeError::NotRegistered(Identity::new(Path::new([OVERFLOW]), Kind::Json))),
         None => {}
@@ -148,7 +128,7 @@ fn columns_of<'p>(
         let found = part.columns.binary_search_by(|column| column.identity.cmp(identity));
         let cells = found.map_or_else(|_| empty(identity.kind), |at| &part.columns[at].cells);
         filled += usize::from(found.is_ok());
-        ready.push(Ready::cells(name, cells, identity.kind));
+        ready.push(Column::of_cells(name, cells, identity.kind));
     }
     let is_known = |identity: &Identity| columns.iter().any(|column| column.identity == *identity);
     match part.columns.iter().find(|column| filled < part.columns.len() && !is_known(&column.identity)) {
@@ -157,23 +137,8 @@ fn columns_of<'p>(
     }
 }
 
-fn lineage_fields(encoder: &Encoder<'_>) -> Vec<(Arc<Field>, Style)> {
-    let ready = encoder.lineage(0, std::iter::empty());
-    ready.into_iter().map(|column| (column.field, column.style)).collect()
-}
-
-fn nullable(name: &str, kind: Kind) -> Arc<Field> {
-    Arc::new(Field::new(name, data_type(kind), true))
-}
-
-/// Encodings hold for the whole file, before its values are known. A dictionary that does not pay is given up by the
-/// writer when it has grown too large.
-fn style(kind: Kind) -> Style {
-    match kind {
-        Kind::Double | Kind::String | Kind::Json => Style::Dictionary,
-        Kind::Long | Kind::Timestamp => Style::Delta,
-        Kind::Boolean => Style::Plain,
-    }
+fn fields_of(columns: &[Column<'_>]) -> Vec<Arc<Field>> {
+    columns.iter().map(|column| column.field.clone()).collect()
 }
 
 impl<W: Write + Send> std::fmt::Debug for FileWriter<'_, W> {

@@ -1,13 +1,18 @@
 //! Parquet bytes: readable, with the columns the table says, the same for any number of threads, and the same as the
 //! last time ([`iotlake_flatten::LAYOUT`]).
 
+use std::fmt::Write;
 use std::sync::Arc;
 
 use arrow::array::{Array, AsArray, RecordBatch};
-use arrow::datatypes::{Float64Type, Int64Type};
-use iotlake_fixtures::{Dirt, Kit};
-use iotlake_flatten::{Compression, Contract, Encoder, LAYOUT, Limits, Options, Part, Schema, Type};
+use arrow::datatypes::{DataType, Float64Type, Int64Type, TimestampMicrosecondType};
+use iotlake_fixtures::{Dirt, Kit, SplitMix64};
+use iotlake_flatten::{
+    Cells, Compression, Contract, Encoder, LAYOUT, Limits, Options, Part, Schema, Type, Values,
+};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use parquet::file::reader::{FileReader, SerializedFileReader};
+use parquet::file::statistics::Statistics;
 
 use crate::support::{parts, schema};
 
@@ -89,6 +94,122 @@ fn the_bytes_do_not_depend_on_threads_and_are_those_of_this_layout() {
     }
     let expected = std::fs::read_to_string(&golden).unwrap_or_default();
     assert_eq!(digests, expected, "output bytes changed: raise LAYOUT, then run with UPDATE_GOLDEN=1");
+}
+
+/// The cells of a column of a batch, as they stand in a part.
+fn cells(column: &dyn Array) -> Vec<(u32, String)> {
+    let places = (0..column.len()).filter(|at| column.is_valid(*at));
+    let text = |at: usize| match column.data_type() {
+        DataType::Float64 => format!("{:?}", column.as_primitive::<Float64Type>().value(at)),
+        DataType::Int64 => format!("{:?}", column.as_primitive::<Int64Type>().value(at)),
+        DataType::Timestamp(..) => {
+            format!("{:?}", column.as_primitive::<TimestampMicrosecondType>().value(at))
+        }
+        DataType::Boolean => format!("{:?}", column.as_boolean().value(at)),
+        _ => column.as_string::<i32>().value(at).to_owned(),
+    };
+    places.map(|at| (at as u32, text(at))).collect()
+}
+
+fn cells_of_part(cells: &Cells) -> Vec<(u32, String)> {
+    let text = |at: usize| match &cells.values {
+        Values::Double(values) => format!("{:?}", values[at]),
+        Values::Long(values) => format!("{:?}", values[at]),
+        Values::Boolean(values) => format!("{:?}", values[at]),
+        Values::Text(texts) => String::from_utf8(texts.get(at).to_vec()).unwrap(),
+    };
+    cells.rows.iter().enumerate().map(|(at, row)| (*row, text(at))).collect()
+}
+
+/// Every kind of value, and every way in which it can be written: packed and in runs, with a dictionary and without,
+/// in one page and in many, with gaps of any length.
+#[test]
+fn what_is_written_is_what_the_part_holds() {
+    let contract = Contract::empty().declare("when", Type::Timestamp).declare("count", Type::Bigint);
+    let empty = schema(&contract);
+    let mut random = SplitMix64::new(7);
+    let mut text = String::new();
+    for row in 0..150_000u64 {
+        let noise = random.word();
+        write!(text, "{{\"all\":{row},\"when\":{}", 1_772_355_600_000 + row * 10 + noise % 7).unwrap();
+        let mut field = |is_there: bool, name: &str, value: std::fmt::Arguments<'_>| {
+            if is_there {
+                write!(text, ",\"{name}\":{value}").unwrap();
+            }
+        };
+        field(noise % 3 == 0, "count", format_args!("{}", noise as i64 >> (noise % 60)));
+        field(row % 1000 < 700, "level", format_args!("{}", noise % 11));
+        field(true, "noise", format_args!("{}.5", noise % 1_000_003));
+        field(row > 149_990, "last", format_args!("-0.0"));
+        field(noise % 2 == 0, "is_on", format_args!("{}", noise % 5 == 0));
+        field(true, "device", format_args!("\"device {}\"", noise % 3_000));
+        field(row % 40_000 == 7, "long", format_args!("\"{}{row}\"", "ü".repeat(700_000)));
+        field(noise % 4 != 0, "unique", format_args!("\"{noise:x}\""));
+        field(true, "constant", format_args!("\"same\""));
+        field(row / 5_000 % 2 == 0, "list", format_args!("[{},{}]", noise % 3, row / 9_999));
+        text.push_str("}\n");
+    }
+    let mut part = parts(text.as_bytes(), 1 << 20, &empty, Options::default()).remove(0);
+    let table = settle(&mut part, &empty);
+    assert_eq!((part.rows, part.rejects.len(), part.columns.len()), (150_000, 0, 12));
+    for compression in [Compression::Snappy, Compression::Zstd] {
+        let file = Encoder { compression, ..ENCODER }.encode(&part, &table).unwrap();
+        let footer = SerializedFileReader::new(bytes::Bytes::from(file.clone())).unwrap();
+        let group = footer.metadata().row_group(0).clone();
+        let batch = read(file);
+        assert_eq!(batch.num_columns(), 2 + part.columns.len());
+        for column in &part.columns {
+            let name = &table.columns()[table.place(&column.identity).unwrap()].name;
+            let expected = cells_of_part(&column.cells);
+            assert!(cells(batch.column_by_name(name).unwrap()) == expected, "{name}");
+            let chunk = group.columns().iter().find(|chunk| chunk.column_path().string() == *name).unwrap();
+            let statistics = chunk.statistics().unwrap();
+            assert_eq!(statistics.null_count_opt(), Some(150_000 - expected.len() as u64), "{name}");
+            match (statistics, &column.cells.values) {
+                (Statistics::Double(found), Values::Double(values)) => {
+                    let least = values.iter().copied().min_by(f64::total_cmp);
+                    let most = values.iter().copied().max_by(f64::total_cmp);
+                    // A zero stands for both.
+                    let least = least.map(|least| if least == 0.0 { -0.0 } else { least });
+                    let most = most.map(|most| if most == 0.0 { 0.0 } else { most });
+                    assert_eq!(
+                        found.min_opt().map(|value| value.to_bits()),
+                        least.map(f64::to_bits),
+                        "{name}"
+                    );
+                    assert_eq!(
+                        found.max_opt().map(|value| value.to_bits()),
+                        most.map(f64::to_bits),
+                        "{name}"
+                    );
+                }
+                (Statistics::Int64(found), Values::Long(values)) => {
+                    assert_eq!(
+                        (found.min_opt(), found.max_opt()),
+                        (values.iter().min(), values.iter().max())
+                    );
+                }
+                (Statistics::ByteArray(found), Values::Text(_)) if name == "long" => {
+                    assert_eq!((found.min_opt(), found.max_opt()), (None, None));
+                }
+                (Statistics::ByteArray(found), Values::Text(_)) => {
+                    let (least, most) = (
+                        expected.iter().map(|(_, text)| text.as_bytes()).min(),
+                        expected.iter().map(|(_, text)| text.as_bytes()).max(),
+                    );
+                    assert_eq!(found.min_opt().map(|bytes| bytes.data()), least, "{name}");
+                    assert_eq!(found.max_opt().map(|bytes| bytes.data()), most, "{name}");
+                }
+                (Statistics::Boolean(found), Values::Boolean(_)) => {
+                    assert_eq!((found.min_opt(), found.max_opt()), (Some(&false), Some(&true)));
+                }
+                _ => panic!("{name}: {statistics:?}"),
+            }
+            let has_dictionary = chunk.dictionary_page_offset().is_some();
+            let repeats = ["level", "device", "constant", "list", "last"].contains(&name.as_str());
+            assert_eq!(has_dictionary, repeats, "{name}");
+        }
+    }
 }
 
 #[test]
