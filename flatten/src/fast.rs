@@ -16,7 +16,7 @@ use crate::contract::{Numbers, Type};
 use crate::number::EXACT;
 use crate::path::Kind;
 use crate::records::{self, MAX_DEPTH, Scan};
-use crate::tree::{Full, NONE, ROOT, Tree};
+use crate::tree::{Full, Guesses, NONE, ROOT, Tree};
 
 /// The record is not one this pass decides.
 #[derive(Debug)]
@@ -104,29 +104,54 @@ impl<'a> Pass<'a> {
     /// Reads a key and its colon.
     #[inline(always)]
     fn key(&mut self, node: u32, previous: u32) -> Result<Option<u32>, Unsure> {
-        let guess = match previous {
-            NONE => self.tree.nodes[node as usize].first,
-            _ => self.tree.nodes[previous as usize].next,
-        };
-        if guess != NONE {
-            let quoted = &self.tree.nodes[guess as usize].quoted;
-            if self.bytes[self.at..].starts_with(quoted) {
-                self.at += quoted.len();
-                return Ok(Some(guess));
-            }
+        let guess = self.guesses(node, previous).latest();
+        if guess != NONE && self.is_next(guess) {
+            return Ok(Some(guess));
         }
         self.find_key(node, previous)
     }
 
-    /// The same for a key that was not the expected one, which is expected from now on.
-    #[cold]
+    /// What may come next in the object at `node`, behind the key `previous`.
+    #[inline(always)]
+    fn guesses(&mut self, node: u32, previous: u32) -> &mut Guesses {
+        match previous {
+            NONE => &mut self.tree.nodes[node as usize].first,
+            _ => &mut self.tree.nodes[previous as usize].next,
+        }
+    }
+
+    /// Reads the key of `child` and its colon, if they are next.
+    #[inline(always)]
+    fn is_next(&mut self, child: u32) -> bool {
+        let quoted = &self.tree.nodes[child as usize].quoted;
+        let is_next = quoted.begins(&self.bytes[self.at..]);
+        self.at += if is_next { quoted.length } else { 0 };
+        is_next
+    }
+
+    /// The same for a key that is not the one that came here last.
+    #[inline(never)]
     fn find_key(&mut self, node: u32, previous: u32) -> Result<Option<u32>, Unsure> {
+        let guesses = *self.guesses(node, previous);
+        let found = match guesses.others().find(|guess| self.is_next(*guess)) {
+            None => self.look_up_key(node)?,
+            found => found,
+        };
+        if let Some(child) = found {
+            self.guesses(node, previous).remember(child);
+        }
+        Ok(found)
+    }
+
+    /// The same for a key that did not come here lately.
+    #[cold]
+    fn look_up_key(&mut self, node: u32) -> Result<Option<u32>, Unsure> {
         if self.bytes.get(self.at) != Some(&b'"') {
             return Err(Unsure);
         }
         let begin = self.at + 1;
-        let (end, is_plain) = string_end(self.bytes, begin)?;
-        if !is_plain && self.bytes[begin..end].contains(&b'\\') {
+        let (end, text) = string_end(self.bytes, begin)?;
+        if text == Text::Escaped {
             return Err(Unsure);
         }
         let key = std::str::from_utf8(&self.bytes[begin..end]).map_err(|_| Unsure)?;
@@ -140,20 +165,14 @@ impl<'a> Pass<'a> {
             return Err(Unsure);
         }
         self.at += 1;
-        let Some(child) = child else {
+        if child.is_none() {
             let is_twice = self.refused.contains(&(node, key));
             if is_twice || self.refused.len() == MOST_REFUSED {
                 return Err(Unsure);
             }
             self.refused.push((node, key));
-            return Ok(None);
-        };
-        // A plain key without escapes has a quoted form; guessing from it is what makes the next record cheap.
-        match previous {
-            NONE => self.tree.nodes[node as usize].first = child,
-            _ => self.tree.nodes[previous as usize].next = child,
         }
-        Ok(Some(child))
+        Ok(child)
     }
 
     /// Reads the value of the last of the refused keys, and what follows it; whether the object ends there.
@@ -233,13 +252,15 @@ impl<'a> Pass<'a> {
     #[inline(always)]
     fn string(&mut self, node: u32) -> Result<(), Unsure> {
         let begin = self.at + 1;
-        let (end, is_plain) = string_end(self.bytes, begin)?;
+        let (end, text) = string_end(self.bytes, begin)?;
         self.at = end + 1;
-        let text = &self.bytes[begin..end];
-        if is_plain {
-            return Ok(self.tree.push_text(node, Kind::String, text)?);
+        if text == Text::Ascii {
+            return Ok(self.tree.push_text(node, Kind::String, &self.bytes[begin..end])?);
         }
         let quoted = std::str::from_utf8(&self.bytes[begin - 1..end + 1]).map_err(|_| Unsure)?;
+        if text == Text::Utf8 {
+            return Ok(self.tree.push_text(node, Kind::String, &self.bytes[begin..end])?);
+        }
         let text = authority::string(quoted).map_err(|_| Unsure)?;
         Ok(self.tree.push_text(node, Kind::String, text.as_bytes())?)
     }
@@ -252,18 +273,11 @@ impl<'a> Pass<'a> {
         let mut at = begin;
         let is_negative = self.bytes[at] == b'-';
         at += usize::from(is_negative);
-        let first = at;
-        let mut mantissa: u64 = 0;
-        while let Some(digit) =
-            self.bytes.get(at).map(|byte| byte.wrapping_sub(b'0')).filter(|digit| *digit < 10)
-        {
-            mantissa = mantissa.wrapping_mul(10).wrapping_add(u64::from(digit));
-            at += 1;
-        }
-        let integer_digits = at - first;
-        if integer_digits == 0 || (integer_digits > 1 && self.bytes[first] == b'0') {
+        let (mantissa, integer_digits) = digits(self.bytes, at, 0);
+        if integer_digits == 0 || (integer_digits > 1 && self.bytes[at] == b'0') {
             return Err(Unsure);
         }
+        at += integer_digits;
         match self.bytes.get(at) {
             Some(b'.') => {}
             Some(b'e' | b'E') => return self.long_number(node),
@@ -284,18 +298,12 @@ impl<'a> Pass<'a> {
             Some(_) => return self.long_number(node),
             None => return Err(Unsure),
         }
-        let point = at;
         at += 1;
-        while let Some(digit) =
-            self.bytes.get(at).map(|byte| byte.wrapping_sub(b'0')).filter(|digit| *digit < 10)
-        {
-            mantissa = mantissa.wrapping_mul(10).wrapping_add(u64::from(digit));
-            at += 1;
-        }
-        let fraction_digits = at - point - 1;
+        let (mantissa, fraction_digits) = digits(self.bytes, at, mantissa);
         if fraction_digits == 0 {
             return Err(Unsure);
         }
+        at += fraction_digits;
         let has_exponent = matches!(self.bytes.get(at), Some(b'e' | b'E') | None);
         if has_exponent || integer_digits + fraction_digits > 19 || mantissa > EXACT {
             return self.long_number(node);
@@ -329,38 +337,104 @@ impl<'a> Pass<'a> {
     }
 }
 
-/// The offset of the quote that ends the string whose text begins at `at`, and whether the text is what it says:
-/// without escapes and ASCII. Control characters end nothing.
+/// The number that the digits from `at` on continue `number` to, wrapping, and how many there are.
 #[inline(always)]
-fn string_end(bytes: &[u8], mut at: usize) -> Result<(usize, bool), Unsure> {
+fn digits(bytes: &[u8], at: usize, mut number: u64) -> (u64, usize) {
+    const ONES: u64 = u64::MAX / 255;
+    const POWERS: [u64; 8] = [1, 10, 100, 1_000, 10_000, 100_000, 1_000_000, 10_000_000];
+    let mut count = 0;
+    while let Some(word) = bytes.get(at + count..at + count + 8) {
+        let word = u64::from_le_bytes(word.try_into().expect("eight bytes")) ^ (ONES * u64::from(b'0'));
+        // A byte is a digit if it is below 10 now; the first one that is not has its highest bit set here.
+        let others = (word.wrapping_add(ONES * 0x76) | word) & (ONES * 0x80);
+        if others == 0 {
+            number = number.wrapping_mul(100_000_000).wrapping_add(eight_digits(word));
+            count += 8;
+            continue;
+        }
+        let found = (others.trailing_zeros() / 8) as usize;
+        if found > 0 {
+            // Shifted behind zeros, which is where the digits of a number stand that has fewer.
+            let number_of_found = eight_digits(word << (64 - 8 * found));
+            number = number.wrapping_mul(POWERS[found]).wrapping_add(number_of_found);
+        }
+        return (number, count + found);
+    }
+    while let Some(digit) =
+        bytes.get(at + count).map(|byte| byte.wrapping_sub(b'0')).filter(|digit| *digit < 10)
+    {
+        number = number.wrapping_mul(10).wrapping_add(u64::from(digit));
+        count += 1;
+    }
+    (number, count)
+}
+
+/// The number of eight digits, the first in the lowest byte: neighbours are joined to pairs, those to fours, those to it.
+/// By D. Lemire, "Quickly parsing eight digits" (2018).
+#[inline(always)]
+fn eight_digits(digits: u64) -> u64 {
+    let pairs = digits.wrapping_mul(10).wrapping_add(digits >> 8);
+    let low = (pairs & 0x0000_00ff_0000_00ff).wrapping_mul(0x000f_4240_0000_0064);
+    let high = (pairs >> 16 & 0x0000_00ff_0000_00ff).wrapping_mul(0x0000_2710_0000_0001);
+    low.wrapping_add(high) >> 32
+}
+
+/// What stands between two quotes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Text {
+    /// What it says.
+    Ascii,
+    /// What it says, if it is UTF-8.
+    Utf8,
+    /// Something else, for it has escapes.
+    Escaped,
+}
+
+/// The offset of the quote that ends the string whose text begins at `at`, and what the text is. Control characters end
+/// nothing.
+#[inline(always)]
+fn string_end(bytes: &[u8], mut at: usize) -> Result<(usize, Text), Unsure> {
     const ONES: u64 = u64::MAX / 255;
     const HIGH: u64 = ONES * 128;
-    // Eight bytes at a time while none of them is a quote, a backslash, a control character or beyond ASCII.
+    let mut text = Text::Ascii;
+    // Eight bytes at a time. A flag may be wrong behind the first one, never before it.
     while let Some(word) = bytes.get(at..at + 8) {
         let word = u64::from_le_bytes(word.try_into().expect("eight bytes"));
         let zero = |word: u64| word.wrapping_sub(ONES) & !word;
         let quote = zero(word ^ (ONES * u64::from(b'"')));
         let backslash = zero(word ^ (ONES * u64::from(b'\\')));
         let control = word.wrapping_sub(ONES * 0x20) & !word;
-        let special = (quote | backslash | control | word) & HIGH;
+        let special = (quote | backslash | control) & HIGH;
+        // The lowest flag less one: all bits below it, or all of them where there is none.
+        if word & HIGH & special.wrapping_sub(1) != 0 && text == Text::Ascii {
+            text = Text::Utf8;
+        }
         if special == 0 {
             at += 8;
             continue;
         }
         at += (special.trailing_zeros() / 8) as usize;
-        break;
+        match bytes[at] {
+            b'"' => return Ok((at, text)),
+            b'\\' => {
+                text = Text::Escaped;
+                at += 2;
+            }
+            _ => return Err(Unsure),
+        }
     }
-    let mut is_plain = true;
     loop {
         match bytes.get(at) {
-            Some(b'"') => return Ok((at, is_plain)),
+            Some(b'"') => return Ok((at, text)),
             Some(b'\\') => {
-                is_plain = false;
+                text = Text::Escaped;
                 at += 2;
             }
             Some(0..0x20) | None => return Err(Unsure),
             Some(byte) => {
-                is_plain &= byte.is_ascii();
+                if !byte.is_ascii() {
+                    text = text.max(Text::Utf8);
+                }
                 at += 1;
             }
         }
@@ -372,15 +446,33 @@ mod tests {
     use super::*;
 
     #[test]
+    fn digits_are_read_up_to_the_first_that_is_none() {
+        let all = "98765432109876543210";
+        for length in 0..=19 {
+            for tail in ["", ",", "e5", ".25", "/99999999", ":1234567", "\u{7f}", "é", "}                "] {
+                let text = format!("{}{tail}", &all[..length]);
+                let expected = all[..length].parse().unwrap_or(0);
+                assert_eq!(digits(text.as_bytes(), 0, 0), (expected, length), "{text}");
+            }
+        }
+        assert_eq!(digits(b"x0123456789.", 1, 7), (70_123_456_789, 10));
+    }
+
+    #[test]
     fn strings_end_at_their_quote_wherever_it_stands() {
         for padding in 0..20 {
             let text = "x".repeat(padding);
             let with = |tail: &str| string_end(format!("{text}{tail}").as_bytes(), 0).ok();
-            assert_eq!(with("\" tail"), Some((padding, true)));
-            assert_eq!(with("\\\"a\" tail"), Some((padding + 3, false)));
-            assert_eq!(with("é\" tail"), Some((padding + 2, false)));
-            assert_eq!(with("\u{1f}\" tail"), None);
-            assert_eq!(with("\u{7f}\" tail"), Some((padding + 1, true)));
+            for tail in ["", " tail", " a longer tail, é"] {
+                let with = |text: &str| with(&format!("{text}{tail}"));
+                assert_eq!(with("\""), Some((padding, Text::Ascii)));
+                assert_eq!(with("\\\"a\""), Some((padding + 3, Text::Escaped)));
+                assert_eq!(with("é\\\"é\""), Some((padding + 6, Text::Escaped)));
+                assert_eq!(with("\\\"é\""), Some((padding + 4, Text::Escaped)));
+                assert_eq!(with("é\""), Some((padding + 2, Text::Utf8)));
+                assert_eq!(with("\u{1f}\""), None);
+                assert_eq!(with("\u{7f}\""), Some((padding + 1, Text::Ascii)));
+            }
             assert_eq!(with(""), None);
         }
     }

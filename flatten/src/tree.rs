@@ -39,28 +39,119 @@ pub(crate) struct Full;
 /// A key under an object.
 #[derive(Debug, Clone)]
 pub(crate) struct Node {
-    key: Box<str>,
-    parent: u32,
-    /// How the key with its colon looks in compact JSON; empty where escapes are needed.
-    pub(crate) quoted: Box<[u8]>,
+    /// How the key looks where it is expected.
+    pub(crate) quoted: Quoted,
+    /// Children that came first in an object here.
+    pub(crate) first: Guesses,
+    /// Siblings that came next after this key.
+    pub(crate) next: Guesses,
+    /// Serial of the record in which the key was last seen: finds a key that stands twice.
+    pub(crate) seen: u64,
     /// What the contract declares for values here.
     pub(crate) declared: Option<Type>,
-    children: Vec<u32>,
-    by_key: HashMap<Box<str>, u32>,
     columns: [u32; Kind::ALL.len()],
     /// The kinds for which the table has a column, a bit each.
     known: u8,
     /// Whether a path that the table has or the contract declares leads here.
     planted: bool,
-    /// Serial of the record in which the key was last seen: finds a key that stands twice.
-    pub(crate) seen: u64,
-    /// The child that came first in the last object here.
-    pub(crate) first: u32,
-    /// The sibling that came next after this key the last time.
-    pub(crate) next: u32,
-    /// If the object here has as many children as may have columns: the last of those that the table does not have.
-    /// A new key behind it could not take the place of any of them.
+    parent: u32,
+    key: Box<str>,
+    /// Most keys lead to no object.
+    children: Option<Box<Children>>,
+}
+
+#[derive(Debug, Clone, Default)]
+struct Children {
+    nodes: Vec<u32>,
+    /// All of them, where there are more than [`FEW_KEYS`].
+    by_key: HashMap<Box<str>, u32>,
+    /// If there are as many as may have columns: the last of those that the table does not have. A new key behind it
+    /// could not take the place of any of them.
     closed_behind: Option<Box<str>>,
+}
+
+/// The nodes that came at some place lately, the latest in front. Devices of a few models take turns.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Guesses([u32; 4]);
+
+impl Guesses {
+    const NONE: Guesses = Guesses([NONE; 4]);
+
+    /// The latest.
+    #[inline(always)]
+    pub(crate) fn latest(self) -> u32 {
+        self.0[0]
+    }
+
+    /// The others, the latest in front.
+    pub(crate) fn others(self) -> impl Iterator<Item = u32> {
+        self.0.into_iter().skip(1).take_while(|node| *node != NONE)
+    }
+
+    /// Puts a node in front.
+    pub(crate) fn remember(&mut self, node: u32) {
+        let from = self.0.iter().position(|other| *other == node).unwrap_or(self.0.len() - 1);
+        self.0[..=from].rotate_right(1);
+        self.0[0] = node;
+    }
+}
+
+/// A key with quotes and colon, as compact JSON has it.
+#[derive(Debug, Clone)]
+pub(crate) struct Quoted {
+    /// Its first bytes, and zeros behind them.
+    head: [u64; Quoted::HEAD / 8],
+    /// All ones where `head` has bytes of the key.
+    mask: [u64; Quoted::HEAD / 8],
+    /// Where it is longer than `head`, or needs escapes: all of it, or nothing.
+    long: Option<Box<[u8]>>,
+    pub(crate) length: usize,
+}
+
+impl Quoted {
+    /// Bytes that are compared at once.
+    const HEAD: usize = 32;
+
+    fn new(key: &str) -> Quoted {
+        let is_plain = !key.bytes().any(|byte| matches!(byte, b'"' | b'\\' | 0..0x20));
+        let quoted = if is_plain { format!("\"{key}\":") } else { String::new() };
+        let (mut head, mut mask) = ([0; Quoted::HEAD], [0; Quoted::HEAD]);
+        let length = quoted.len();
+        let fits = (1..=Quoted::HEAD).contains(&length);
+        if fits {
+            head[..length].copy_from_slice(quoted.as_bytes());
+            mask[..length].fill(u8::MAX);
+        }
+        let (head, mask) = (Quoted::words(&head), Quoted::words(&mask));
+        Quoted { head, mask, long: (!fits).then(|| quoted.into_bytes().into()), length }
+    }
+
+    #[inline(always)]
+    fn words(bytes: &[u8; Quoted::HEAD]) -> [u64; Quoted::HEAD / 8] {
+        let (words, _) = bytes.as_chunks::<8>();
+        [0, 1, 2, 3].map(|at| u64::from_le_bytes(words[at]))
+    }
+
+    /// Whether `bytes` begin with it.
+    #[inline(always)]
+    pub(crate) fn begins(&self, bytes: &[u8]) -> bool {
+        match bytes.first_chunk() {
+            Some(window) if self.long.is_none() => {
+                let window = Quoted::words(window);
+                let differs = |at: usize| (window[at] ^ self.head[at]) & self.mask[at];
+                differs(0) | differs(1) | differs(2) | differs(3) == 0
+            }
+            _ => self.begins_slowly(bytes),
+        }
+    }
+
+    #[cold]
+    fn begins_slowly(&self, bytes: &[u8]) -> bool {
+        match &self.long {
+            Some(long) => !long.is_empty() && bytes.starts_with(long),
+            None => bytes.starts_with(&self.head.map(u64::to_le_bytes).as_flattened()[..self.length]),
+        }
+    }
 }
 
 #[derive(Debug, Clone)]
@@ -161,29 +252,25 @@ impl Tree {
     fn add(&mut self, parent: u32, key: &str) -> u32 {
         let child = self.nodes.len() as u32;
         self.nodes.push(Node::new(key, parent));
-        let node = &mut self.nodes[parent as usize];
-        node.children.push(child);
-        if node.children.len() > FEW_KEYS {
-            if node.by_key.is_empty() {
-                let children = std::mem::take(&mut node.children);
-                let by_key = children.iter().map(|id| (self.nodes[*id as usize].key.clone(), *id)).collect();
-                let node = &mut self.nodes[parent as usize];
-                node.children = children;
-                node.by_key = by_key;
-            } else {
-                node.by_key.insert(key.into(), child);
-            }
+        let mut children = self.nodes[parent as usize].children.take().unwrap_or_default();
+        children.nodes.push(child);
+        if children.nodes.len() == FEW_KEYS + 1 {
+            let keys = children.nodes.iter().map(|id| (self.nodes[*id as usize].key.clone(), *id));
+            children.by_key = keys.collect();
+        } else if children.nodes.len() > FEW_KEYS {
+            children.by_key.insert(key.into(), child);
         }
+        self.nodes[parent as usize].children = Some(children);
         child
     }
 
     /// The node of `key` under `node`, if there is one.
     pub(crate) fn child(&self, node: u32, key: &str) -> Option<u32> {
-        let node = &self.nodes[node as usize];
-        if node.children.len() > FEW_KEYS {
-            return node.by_key.get(key).copied();
+        let children = self.nodes[node as usize].children.as_ref()?;
+        if children.nodes.len() > FEW_KEYS {
+            return children.by_key.get(key).copied();
         }
-        node.children.iter().copied().find(|child| &*self.nodes[*child as usize].key == key)
+        children.nodes.iter().copied().find(|child| &*self.nodes[*child as usize].key == key)
     }
 
     /// The same, made if it is not there. `None` where too many keys are remembered to add one in the middle of a
@@ -198,21 +285,26 @@ impl Tree {
 
     /// Whether it is certain that `key`, which has no node, gets no column under `node`.
     pub(crate) fn refuses(&self, node: u32, key: &str) -> bool {
-        self.nodes[node as usize].closed_behind.as_deref().is_some_and(|last| key > last)
+        let children = self.nodes[node as usize].children.as_ref();
+        children.and_then(|children| children.closed_behind.as_deref()).is_some_and(|last| key > last)
     }
 
     /// Finds the objects that have no room for further children, after the part was fitted to the table's limits.
     fn close_full_objects(&mut self) {
         for at in 0..self.nodes.len() {
-            let children = &self.nodes[at].children;
-            if children.len() < self.limits.children {
+            let Some(children) = &self.nodes[at].children else { continue };
+            if children.nodes.len() < self.limits.children {
                 continue;
             }
-            let new =
-                children.iter().map(|child| &self.nodes[*child as usize]).filter(|child| !child.planted);
-            let last = new.map(|child| &child.key).max().cloned();
-            self.nodes[at].closed_behind = Some(last.unwrap_or_default());
+            let nodes = children.nodes.iter().map(|child| &self.nodes[*child as usize]);
+            let last = nodes.filter(|child| !child.planted).map(|child| &child.key).max().cloned();
+            self.close(at as u32, last.unwrap_or_default());
         }
+    }
+
+    fn close(&mut self, node: u32, behind: Box<str>) {
+        let children = self.nodes[node as usize].children.get_or_insert_default();
+        children.closed_behind = Some(behind);
     }
 
     fn keys(&self, mut node: u32) -> Vec<&str> {
@@ -449,10 +541,11 @@ impl Tree {
     fn prune(&mut self) {
         let is_full = self.is_full();
         let spilled = self.spilled || is_full;
-        let closed: Vec<_> =
-            self.nodes.iter().enumerate().filter(|(_, node)| node.closed_behind.is_some()).collect();
-        let closed: Vec<(Path, Option<Box<str>>)> =
-            closed.into_iter().map(|(at, node)| (self.path(at as u32), node.closed_behind.clone())).collect();
+        let closed = self.nodes.iter().enumerate().filter_map(|(at, node)| {
+            let behind = node.children.as_ref()?.closed_behind.clone()?;
+            Some((self.path(at as u32), behind))
+        });
+        let closed: Vec<(Path, Box<str>)> = closed.collect();
         let mut part = self.take_part();
         if is_full {
             let fit = part.fit(&self.schema, &self.limits);
@@ -468,9 +561,9 @@ impl Tree {
             cells.append(&column.cells, 0);
         }
         self.touched.clear();
-        for (path, last) in closed {
+        for (path, behind) in closed {
             let node = self.ensure(&path);
-            self.nodes[node as usize].closed_behind = last;
+            self.close(node, behind);
         }
         if is_full {
             self.close_full_objects();
@@ -498,7 +591,8 @@ impl Tree {
         self.filled = 0;
         let overflow = overflow.into_iter().filter(|(_, entries)| !entries.is_empty());
         let overflow = overflow.map(|(node, entries)| (self.path(node), entries)).collect();
-        self.nodes.iter_mut().for_each(|node| node.closed_behind = None);
+        let children = self.nodes.iter_mut().filter_map(|node| node.children.as_mut());
+        children.for_each(|children| children.closed_behind = None);
         Part {
             columns,
             overflow,
@@ -549,22 +643,18 @@ impl Tree {
 
 impl Node {
     fn new(key: &str, parent: u32) -> Node {
-        let is_plain = !key.bytes().any(|byte| matches!(byte, b'"' | b'\\' | 0..0x20));
-        let quoted = if is_plain { format!("\"{key}\":").into_bytes() } else { Vec::new() };
         Node {
-            key: key.into(),
-            parent,
-            quoted: quoted.into(),
+            quoted: Quoted::new(key),
+            first: Guesses::NONE,
+            next: Guesses::NONE,
+            seen: 0,
             declared: None,
-            children: Vec::new(),
-            by_key: HashMap::new(),
             columns: [NONE; Kind::ALL.len()],
             known: 0,
             planted: false,
-            seen: 0,
-            first: NONE,
-            next: NONE,
-            closed_behind: None,
+            parent,
+            key: key.into(),
+            children: None,
         }
     }
 }
