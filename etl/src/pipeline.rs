@@ -30,8 +30,8 @@ use crate::turns::{Closed, Turn};
 /// Most partitions that the rows of one part go to; rows beyond them go to [`Partition::UNKNOWN`]. Each is a file.
 pub const MAX_PARTITIONS: usize = 256;
 
-/// Bytes that are read at a time.
-const READ_BYTES: usize = 1 << 20;
+/// Bytes that are read at a time: they are copied on while a core's own cache has them.
+const READ_BYTES: usize = 256 << 10;
 
 /// How a source is processed.
 #[derive(Debug, Clone)]
@@ -656,12 +656,18 @@ fn partitioned(
         return vec![(source.hour.unwrap_or(Partition::UNKNOWN), part)];
     };
     let mut known: Vec<Hour> = hours.iter().flatten().copied().collect();
+    // Neighbours mostly have the same hour; few are left to be sorted.
+    known.dedup();
     known.sort_unstable();
     known.dedup();
     known.truncate(MAX_PARTITIONS - 1);
+    let mut last = (None, 0);
     let group = |hour: &Option<Hour>| {
-        let place = hour.as_ref().and_then(|hour| known.binary_search(hour).ok());
-        place.map_or(0, |place| place as u16 + 1)
+        if last.0 != *hour {
+            let place = hour.as_ref().and_then(|hour| known.binary_search(hour).ok());
+            last = (*hour, place.map_or(0, |place| place as u16 + 1));
+        }
+        last.1
     };
     let groups: Vec<u16> = hours.iter().map(group).collect();
     let partitions = [Partition::UNKNOWN].into_iter().chain(known.into_iter().map(Partition::from));

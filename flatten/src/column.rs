@@ -50,10 +50,13 @@ impl Texts {
         self.bytes.truncate(self.ends.last().map_or(0, |end| *end as usize));
     }
 
-    fn append(&mut self, other: &Texts) {
+    /// Appends a range of the values of `other`.
+    fn append(&mut self, other: &Texts, values: Range<usize>) {
+        let end = |at: usize| if at == 0 { 0 } else { other.ends[at - 1] };
+        let (begin, end) = (end(values.start), end(values.end));
         let base = self.bytes.len() as u32;
-        self.bytes.extend_from_slice(&other.bytes);
-        self.ends.extend(other.ends.iter().map(|end| base + end));
+        self.bytes.extend_from_slice(&other.bytes[begin as usize..end as usize]);
+        self.ends.extend(other.ends[values].iter().map(|end| base + (end - begin)));
     }
 
     /// Where each value ends in [`Texts::bytes`].
@@ -150,14 +153,33 @@ impl Cells {
         }
     }
 
+    /// No cells, with room for as many as `other` has.
+    pub(crate) fn like(other: &Cells) -> Cells {
+        let values = match &other.values {
+            Values::Double(values) => Values::Double(Vec::with_capacity(values.len())),
+            Values::Long(values) => Values::Long(Vec::with_capacity(values.len())),
+            Values::Boolean(values) => Values::Boolean(Vec::with_capacity(values.len())),
+            Values::Text(texts) => Values::Text(Texts {
+                ends: Vec::with_capacity(texts.ends.len()),
+                bytes: Vec::with_capacity(texts.bytes.len()),
+            }),
+        };
+        Cells { rows: Vec::with_capacity(other.rows.len()), values }
+    }
+
     /// Appends the cells of `other`, whose rows count from `base`.
     pub(crate) fn append(&mut self, other: &Cells, base: u32) {
-        self.rows.extend(other.rows.iter().map(|row| base + row));
+        self.push_range(other, 0..other.len(), 0, base);
+    }
+
+    /// Appends a range of the cells of `other`, whose row `begin` becomes row `place`.
+    pub(crate) fn push_range(&mut self, other: &Cells, cells: Range<usize>, begin: u32, place: u32) {
+        self.rows.extend(other.rows[cells.clone()].iter().map(|row| row - begin + place));
         match (&mut self.values, &other.values) {
-            (Values::Double(mine), Values::Double(theirs)) => mine.extend_from_slice(theirs),
-            (Values::Long(mine), Values::Long(theirs)) => mine.extend_from_slice(theirs),
-            (Values::Boolean(mine), Values::Boolean(theirs)) => mine.extend_from_slice(theirs),
-            (Values::Text(mine), Values::Text(theirs)) => mine.append(theirs),
+            (Values::Double(mine), Values::Double(theirs)) => mine.extend_from_slice(&theirs[cells]),
+            (Values::Long(mine), Values::Long(theirs)) => mine.extend_from_slice(&theirs[cells]),
+            (Values::Boolean(mine), Values::Boolean(theirs)) => mine.extend_from_slice(&theirs[cells]),
+            (Values::Text(mine), Values::Text(theirs)) => mine.append(theirs, cells),
             _ => unreachable!("a column has one kind"),
         }
     }

@@ -20,6 +20,9 @@ use crate::reject::{Gather, Reason};
 use crate::schema::Schema;
 use crate::tree::Tree;
 
+/// Bytes that are still in a core's own cache when they are read, behind being copied.
+const CACHED_BYTES: usize = 256 << 10;
+
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// Turns the bytes of one source into parts.
@@ -120,7 +123,10 @@ impl Flattener {
     }
 
     fn block_bytes(&self) -> usize {
-        self.options.chunk_bytes.max(1) * self.options.threads.max(1)
+        match self.options.threads {
+            0 | 1 => self.options.chunk_bytes.clamp(1, CACHED_BYTES),
+            threads => self.options.chunk_bytes.max(1) * threads,
+        }
     }
 
     /// Number of bytes pushed so far.

@@ -283,19 +283,34 @@ impl Part {
             spilled: self.spilled,
             ..Part::default()
         });
-        let mut places = Vec::with_capacity(groups.len());
-        for (row, group) in groups.iter().enumerate() {
-            let part = &mut parts[usize::from(*group)];
-            places.push(part.rows);
-            part.records.push(self.records[row]);
-            part.rows += 1;
+        // Neighbours mostly belong together, so that whole stretches of rows move at once: their rows, their group,
+        // and the row there that the first of them becomes.
+        let mut stretches: Vec<(Range<u32>, usize, u32)> = Vec::new();
+        for stretch in groups.chunk_by(|a, b| a == b) {
+            let begin = stretches.last().map_or(0, |(rows, ..)| rows.end);
+            let rows = begin..begin + stretch.len() as u32;
+            let group = usize::from(stretch[0]);
+            let part = &mut parts[group];
+            part.records.extend_from_slice(&self.records[rows.start as usize..rows.end as usize]);
+            stretches.push((rows, group, part.rows));
+            part.rows += stretch.len() as u32;
+        }
+        if let [(_, group, _)] = stretches[..] {
+            parts[group] = Part { rejects: Vec::new(), ignored: 0, ..self };
+            parts[0].rejects = self.rejects;
+            parts[0].ignored = self.ignored;
+            return parts;
         }
         let distribute = |cells: &Cells, kind: Kind| {
             let mut shares: Vec<Option<Cells>> = vec![None; count];
-            for (at, row) in cells.rows.iter().enumerate() {
-                let share =
-                    shares[usize::from(groups[*row as usize])].get_or_insert_with(|| Cells::new(kind));
-                share.push_from(places[*row as usize], cells, at);
+            let mut at = 0;
+            for (rows, group, place) in &stretches {
+                let begin = at;
+                at += cells.rows[at..].partition_point(|row| *row < rows.end);
+                if at > begin {
+                    let share = shares[*group].get_or_insert_with(|| Cells::new(kind));
+                    share.push_range(cells, begin..at, rows.start, *place);
+                }
             }
             shares
         };

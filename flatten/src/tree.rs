@@ -177,6 +177,8 @@ pub(crate) struct Tree {
     /// Columns the current record has added a cell to.
     touched: Vec<u32>,
     pub(crate) numbers: Numbers,
+    /// Room for a text without its escapes.
+    pub(crate) unescaped: Vec<u8>,
     /// Serial of the current record.
     pub(crate) serial: u64,
     /// Rows so far; the row of the current record.
@@ -201,6 +203,7 @@ impl Tree {
             overflowed: false,
             touched: Vec::new(),
             numbers,
+            unescaped: Vec::new(),
             serial: 0,
             rows: 0,
             ignored: 0,
@@ -582,7 +585,9 @@ impl Tree {
             if cells.is_empty() {
                 continue;
             }
-            let cells = std::mem::replace(cells, Cells::new(*kind));
+            // The next part mostly has as many; memory that is not touched costs nothing.
+            let next = Cells::like(cells);
+            let cells = std::mem::replace(cells, next);
             let (node, kind) = (*node, *kind);
             columns.push(PartColumn { identity: Identity::new(self.path(node), kind), cells });
         }
