@@ -7,31 +7,41 @@
 use crate::column::Cells;
 use crate::path::Kind;
 
-/// Entries of one object, in any order.
+/// Entries of one object, rows ascending.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct Overflow {
-    /// Row, and the end of the entry in `bytes`.
-    entries: Vec<(u32, u32)>,
-    /// Per entry: number of keys, then for each its length and bytes, then the text. Numbers are 4 bytes.
+    entries: Vec<Place>,
+    /// Per entry: for each key its length, in 4 bytes, and its bytes; then the text.
     bytes: Vec<u8>,
 }
 
-struct Entry<'a> {
-    keys: Vec<&'a str>,
-    text: &'a str,
+/// Where an entry is in the bytes: its keys begin where the one before ends.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Place {
+    row: u32,
+    /// Where the keys end and the text begins.
+    text: u32,
+    end: u32,
 }
 
 impl Overflow {
     /// Adds the value `text` found under `keys`, of which there is at least one.
     pub(crate) fn push(&mut self, row: u32, keys: &[&str], text: &str) {
-        let number = |length: usize| (length as u32).to_le_bytes();
-        self.bytes.extend(number(keys.len()));
         for key in keys {
-            self.bytes.extend(number(key.len()));
-            self.bytes.extend_from_slice(key.as_bytes());
+            self.push_key(key);
         }
+        self.push_text(row, text);
+    }
+
+    fn push_key(&mut self, key: &str) {
+        self.bytes.extend((key.len() as u32).to_le_bytes());
+        self.bytes.extend_from_slice(key.as_bytes());
+    }
+
+    fn push_text(&mut self, row: u32, text: &str) {
+        let begin = self.bytes.len() as u32;
         self.bytes.extend_from_slice(text.as_bytes());
-        self.entries.push((row, self.bytes.len() as u32));
+        self.entries.push(Place { row, text: begin, end: self.bytes.len() as u32 });
     }
 
     /// Whether there are none.
@@ -41,84 +51,119 @@ impl Overflow {
 
     /// Takes back the entries of `row`, which is the last one.
     pub(crate) fn take_back(&mut self, row: u32) {
-        while self.entries.pop_if(|(last, _)| *last == row).is_some() {
-            self.bytes.truncate(self.entries.last().map_or(0, |(_, end)| *end as usize));
+        while self.entries.pop_if(|last| last.row == row).is_some() {
+            self.bytes.truncate(self.entries.last().map_or(0, |last| last.end as usize));
         }
     }
 
     /// Adds all entries of `other` under one more key.
     pub(crate) fn push_under(&mut self, key: &str, other: &Overflow) {
         for at in 0..other.entries.len() {
-            let Entry { keys, text } = other.entry(at);
-            let keys: Vec<&str> = [key].into_iter().chain(keys).collect();
-            self.push(other.entries[at].0, &keys, text);
+            self.push_key(key);
+            self.bytes.extend_from_slice(other.keys(at));
+            self.push_text(other.entries[at].row, text(other.text(at)));
         }
     }
 
-    fn entry(&self, at: usize) -> Entry<'_> {
-        let begin = if at == 0 { 0 } else { self.entries[at - 1].1 as usize };
-        let mut rest = &self.bytes[begin..self.entries[at].1 as usize];
-        let mut take = |length: usize| {
-            let (taken, behind) = rest.split_at(length);
-            rest = behind;
-            taken
-        };
-        let number = |bytes: &[u8]| u32::from_le_bytes(bytes.try_into().expect("four bytes")) as usize;
-        let count = number(take(4));
-        let mut keys = Vec::with_capacity(count);
-        for _ in 0..count {
-            let length = number(take(4));
-            keys.push(text(take(length)));
-        }
-        Entry { keys, text: text(rest) }
+    /// The keys of an entry, with their lengths.
+    fn keys(&self, at: usize) -> &[u8] {
+        let begin = if at == 0 { 0 } else { self.entries[at - 1].end };
+        &self.bytes[begin as usize..self.entries[at].text as usize]
+    }
+
+    fn text(&self, at: usize) -> &[u8] {
+        let Place { text, end, .. } = self.entries[at];
+        &self.bytes[text as usize..end as usize]
     }
 
     /// One JSON object for each row that has entries, rows ascending.
     pub(crate) fn into_cells(self) -> Cells {
-        let mut order: Vec<u32> = (0..self.entries.len() as u32).collect();
-        order.sort_by(|a, b| {
-            let (a, b) = (*a as usize, *b as usize);
-            let rows = self.entries[a].0.cmp(&self.entries[b].0);
-            rows.then_with(|| self.entry(a).keys.cmp(&self.entry(b).keys))
-        });
+        let mut places: Vec<usize> = (0..self.entries.len()).collect();
+        // They come in order of rows, but for those that were handed up from another object.
+        places.sort_by_key(|at| self.entries[*at].row);
         let mut cells = Cells::new(Kind::Json);
         let mut json = String::new();
-        let same_row = |a: &u32, b: &u32| self.entries[*a as usize].0 == self.entries[*b as usize].0;
-        for group in order.chunk_by(same_row) {
+        let mut last: Vec<usize> = Vec::new();
+        let mut order: Vec<usize> = Vec::new();
+        for group in places.chunk_by(|a, b| self.entries[*a].row == self.entries[*b].row) {
+            // Most rows have the keys of the row before, and so their order.
+            let has_same_keys = last.len() == group.len()
+                && last.iter().zip(group).all(|(a, b)| self.keys(*a) == self.keys(*b));
+            if !has_same_keys {
+                order = (0..group.len()).collect();
+                order.sort_by(|a, b| keys(self.keys(group[*a])).cmp(keys(self.keys(group[*b]))));
+                last = group.to_vec();
+            }
             json.clear();
-            self.write_object(group, &mut json);
-            cells.push_text(self.entries[group[0] as usize].0, json.as_bytes());
+            self.write_object(order.iter().map(|place| group[*place]), &mut json);
+            cells.push_text(self.entries[group[0]].row, json.as_bytes());
         }
         cells
     }
 
     /// Writes the sorted entries of one row as nested objects.
-    fn write_object(&self, sorted: &[u32], json: &mut String) {
-        let mut open: Vec<String> = Vec::new();
+    fn write_object(&self, sorted: impl Iterator<Item = usize>, json: &mut String) {
+        let mut open: Vec<&str> = Vec::new();
         json.push('{');
-        for (i, at) in sorted.iter().enumerate() {
-            let Entry { keys, text } = self.entry(*at as usize);
-            let (last, parents) = keys.split_last().expect("an entry has a key");
-            let shared = open.iter().zip(parents).take_while(|(open, key)| open.as_str() == **key).count();
-            json.extend(std::iter::repeat_n('}', open.len() - shared));
-            open.truncate(shared);
-            if i > 0 {
-                json.push(',');
-            }
-            for key in &parents[shared..] {
+        for at in sorted {
+            let mut parents = keys(self.keys(at)).peekable();
+            let mut shared = 0;
+            let last = loop {
+                let key = parents.next().expect("an entry has a key");
+                if parents.peek().is_none() {
+                    break key;
+                }
+                if shared < open.len() && open[shared] == key {
+                    shared += 1;
+                    continue;
+                }
+                close(json, open.len() - shared);
+                open.truncate(shared);
+                separate(json);
                 push_key(json, key);
                 json.push('{');
-                open.push((*key).to_owned());
-            }
+                open.push(key);
+                shared += 1;
+            };
+            close(json, open.len() - shared);
+            open.truncate(shared);
+            separate(json);
             push_key(json, last);
-            json.push_str(text);
+            json.push_str(text(self.text(at)));
         }
-        json.extend(std::iter::repeat_n('}', open.len() + 1));
+        close(json, open.len() + 1);
+    }
+}
+
+/// The keys of an entry.
+fn keys(mut bytes: &[u8]) -> impl Iterator<Item = &str> {
+    std::iter::from_fn(move || {
+        let (length, rest) = bytes.split_first_chunk()?;
+        let (key, rest) = rest.split_at(u32::from_le_bytes(*length) as usize);
+        bytes = rest;
+        Some(text(key))
+    })
+}
+
+fn close(json: &mut String, objects: usize) {
+    json.extend(std::iter::repeat_n('}', objects));
+}
+
+/// A comma, unless this is the first in its object.
+fn separate(json: &mut String) {
+    if !json.ends_with('{') {
+        json.push(',');
     }
 }
 
 fn push_key(json: &mut String, key: &str) {
-    json.push_str(&serde_json::to_string(key).expect("text is JSON"));
+    if key.bytes().any(|byte| matches!(byte, b'"' | b'\\' | 0..0x20)) {
+        json.push_str(&serde_json::to_string(key).expect("text is JSON"));
+    } else {
+        json.push('"');
+        json.push_str(key);
+        json.push('"');
+    }
     json.push(':');
 }
 
