@@ -367,7 +367,8 @@ impl Flattener {
         self.records += self.main.count;
         part.number = self.parts;
         part.span = self.part_begin..end;
-        part.records = std::mem::take(&mut self.main.records);
+        let room = Vec::with_capacity(self.main.records.len());
+        part.records = std::mem::replace(&mut self.main.records, room);
         part.records.iter_mut().for_each(|record| *record += before);
         part.rejects = std::mem::take(&mut self.main.rejects);
         part.rejects.iter_mut().for_each(|reject| reject.record += before);
