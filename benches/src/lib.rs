@@ -8,6 +8,7 @@
 
 pub mod answer;
 pub mod approaches;
+pub mod chart;
 pub mod columns;
 pub mod data;
 pub mod measure;
