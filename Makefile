@@ -4,10 +4,11 @@ PYTHON ?= python3
 CARGO ?= cargo
 READERS := etl/tests/readers/requirements.txt
 SERVERS := etl/tests/aws/requirements.txt
+RIVALS := benches/rivals/requirements.txt
 FUZZER := onboarding/tests/requirements.txt
 CLIENT := onboarding/tests/api
 
-.PHONY: all test lint doc pure slow bench venv debian lambda lambda-test
+.PHONY: all test lint doc pure slow bench rivals growth venv debian lambda lambda-test
 
 all: test
 
@@ -37,7 +38,7 @@ lambda: .venv-aws/.complete
 lambda-test: lambda venv debian
 	$(CARGO) test --workspace --test aws -- --ignored --nocapture the_zip_that_is_deployed an_object_of_128
 	cd target/lambda && $(CURDIR)/.venv/bin/python -m zipfile -e onboarding-$$(uname -m | sed s/aarch64/arm64/).zip onboarding && chmod +x onboarding/bootstrap
-	ONBOARDING_BINARY=$(CURDIR)/target/lambda/onboarding/bootstrap $(CARGO) test --workspace --test it -- --nocapture the_quickstarts_end_to_end calls_and_time_per_post
+	BINARY_UNDER_TEST=$(CURDIR)/target/lambda/onboarding/bootstrap $(CARGO) test --workspace --test it -- --nocapture the_quickstarts_end_to_end calls_and_time_per_post
 
 ## slow: proofs that need an optimised build and minutes. Without SQL, so that DataFusion is not compiled a second
 ## time; none of them asks a query
@@ -49,6 +50,18 @@ bench:
 	$(CARGO) run --release -p iotlake-benches --bin approaches
 	$(CARGO) run --release -p iotlake-benches --bin stages
 
+## rivals: iotlake beside DuckDB, Polars, Spark and arrow-json on the same work; ARGUMENTS="--bytes 500MB --rounds 3"
+rivals: .venv-rivals/.complete
+	$(CARGO) build --release -p iotlake --no-default-features --features cli
+	$(CARGO) build --release -p iotlake-fixtures -p iotlake-benches
+	.venv-rivals/bin/python benches/rivals/rivals.py $(ARGUMENTS)
+
+## growth: how cost grows with bytes, columns and objects; writes the charts of benches/README.md
+growth:
+	$(CARGO) build --release -p iotlake --no-default-features --features cli
+	$(CARGO) build --release -p iotlake-benches
+	target/release/growth $(ARGUMENTS)
+
 ## venv: what tests need of Python and Node: readers of a lake, servers that stand in for AWS, and clients of the
 ## onboarding API. Environments of their own, for they want different versions of the same packages
 venv: .venv/.complete .venv-aws/.complete .venv-api/.complete $(CLIENT)/node_modules/.complete
@@ -56,7 +69,8 @@ venv: .venv/.complete .venv-aws/.complete .venv-api/.complete $(CLIENT)/node_mod
 .venv/.complete: $(READERS)
 .venv-aws/.complete: $(SERVERS)
 .venv-api/.complete: $(FUZZER)
-.venv/.complete .venv-aws/.complete .venv-api/.complete:
+.venv-rivals/.complete: $(RIVALS)
+.venv/.complete .venv-aws/.complete .venv-api/.complete .venv-rivals/.complete:
 	test -x $(@D)/bin/python || $(PYTHON) -m venv $(@D)
 	$(@D)/bin/python -m pip install --quiet --disable-pip-version-check --requirement $<
 	touch $@

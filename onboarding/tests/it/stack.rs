@@ -11,9 +11,10 @@ use serde_json::{Value, json};
 use crate::servers::{Process, REGION, Server, start, tool};
 use crate::world::World;
 
-/// The binary under test: that of this build, or the one that is to be deployed.
+/// The binary under test: that of this build, or the one that is to be deployed. Not `ONBOARDING_…`: the function refuses
+/// variables of this beginning that it does not know, and inherits this one.
 pub fn binary() -> PathBuf {
-    std::env::var_os("ONBOARDING_BINARY")
+    std::env::var_os("BINARY_UNDER_TEST")
         .map_or_else(|| PathBuf::from(env!("CARGO_BIN_EXE_onboarding")), PathBuf::from)
 }
 
