@@ -406,7 +406,7 @@ fn unescape(mut text: &[u8], out: &mut Vec<u8>) -> Result<(), Unsure> {
                     if !(0xdc00..0xe000).contains(&low) {
                         return Err(Unsure);
                     }
-                    code = 0x1_0000 + (code - 0xd800 << 10) + (low - 0xdc00);
+                    code = 0x1_0000 + ((code - 0xd800) << 10) + (low - 0xdc00);
                 }
                 let character = char::from_u32(code).ok_or(Unsure)?;
                 out.extend_from_slice(character.encode_utf8(&mut [0; 4]).as_bytes());

@@ -26,7 +26,8 @@ fn messages(bytes: usize) -> String {
         match value % 3 {
             0 => write!(text, "\"temperature\":{}.25,\"humidity\":{}", value % 40, value % 90).unwrap(),
             1 => {
-                write!(text, "\"note\":\"a \\\"line\\\"\\n{value}\",\"is_open\":{}", value % 2 == 0).unwrap()
+                write!(text, "\"note\":\"a \\\"line\\\"\\n{value}\",\"is_open\":{}", value.is_multiple_of(2))
+                    .unwrap()
             }
             _ => write!(text, "\"serial\":{},\"factor\":1.5e-7", value + (1 << 60)).unwrap(),
         }

@@ -314,21 +314,21 @@ impl Column<'_> {
         match &self.values {
             Content::Doubles(values) => {
                 // There is no NaN in JSON. Zero stands for both zeros, as the format asks.
-                let (least, most) = bounds(values.len(), entries, |at| values[at], |a, b| a < b).unzip();
+                let (least, most) = bounds(values.len(), entries, |at| values[at]).unzip();
                 let least = least.map(|least| if least == 0.0 { -0.0 } else { least });
                 let most = most.map(|most| if most == 0.0 { 0.0 } else { most });
                 Statistics::Double(ValueStatistics::new(least, most, None, nulls, false))
             }
             Content::Longs(values) => {
-                let (least, most) = bounds(values.len(), entries, |at| values[at], |a, b| a < b).unzip();
+                let (least, most) = bounds(values.len(), entries, |at| values[at]).unzip();
                 Statistics::Int64(ValueStatistics::new(least, most, None, nulls, false))
             }
             Content::Booleans(values) => {
-                let (least, most) = bounds(values.len(), entries, |at| values[at], |a, b| a < b).unzip();
+                let (least, most) = bounds(values.len(), entries, |at| values[at]).unzip();
                 Statistics::Boolean(ValueStatistics::new(least, most, None, nulls, false))
             }
             Content::Texts(texts) => {
-                let bounds = bounds(texts.len(), entries, |at| texts.get(at), |a, b| a < b);
+                let bounds = bounds(texts.len(), entries, |at| texts.get(at));
                 let bounds = bounds.filter(|(a, b)| a.len().max(b.len()) <= LONGEST_BOUND);
                 let (least, most) = bounds.map(|(a, b)| (byte_array(a), byte_array(b))).unzip();
                 Statistics::ByteArray(ValueStatistics::new(least, most, None, nulls, false))
@@ -342,14 +342,13 @@ impl Column<'_> {
 }
 
 /// The least and the greatest of `count` values, or of those at `places`.
-fn bounds<V: Copy>(
+fn bounds<V: Copy + PartialOrd>(
     count: usize,
     places: Option<&[u32]>,
     value: impl Fn(usize) -> V,
-    is_less: impl Fn(V, V) -> bool,
 ) -> Option<(V, V)> {
     let wider = |(least, most): (V, V), value: V| {
-        (if is_less(value, least) { value } else { least }, if is_less(most, value) { value } else { most })
+        (if value < least { value } else { least }, if value > most { value } else { most })
     };
     match places {
         Some(places) => {

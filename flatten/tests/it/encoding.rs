@@ -137,14 +137,14 @@ fn what_is_written_is_what_the_part_holds() {
                 write!(text, ",\"{name}\":{value}").unwrap();
             }
         };
-        field(noise % 3 == 0, "count", format_args!("{}", noise as i64 >> (noise % 60)));
+        field(noise.is_multiple_of(3), "count", format_args!("{}", noise as i64 >> (noise % 60)));
         field(row % 1000 < 700, "level", format_args!("{}", noise % 11));
         field(true, "noise", format_args!("{}.5", noise % 1_000_003));
         field(row > 149_990, "last", format_args!("-0.0"));
-        field(noise % 2 == 0, "is_on", format_args!("{}", noise % 5 == 0));
+        field(noise.is_multiple_of(2), "is_on", format_args!("{}", noise.is_multiple_of(5)));
         field(true, "device", format_args!("\"device {}\"", noise % 3_000));
         field(row % 40_000 == 7, "long", format_args!("\"{}{row}\"", "ü".repeat(700_000)));
-        field(noise % 4 != 0, "unique", format_args!("\"{noise:x}\""));
+        field(!noise.is_multiple_of(4), "unique", format_args!("\"{noise:x}\""));
         field(true, "constant", format_args!("\"same\""));
         field(row / 5_000 % 2 == 0, "list", format_args!("[{},{}]", noise % 3, row / 9_999));
         text.push_str("}\n");
