@@ -9,7 +9,8 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::io::Read;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::panic::resume_unwind;
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
 
 use iotlake_flatten::time::Hour;
 use iotlake_flatten::{
@@ -411,32 +412,29 @@ impl Pipeline<'_> {
         let etag = body.meta.etag.clone();
         let counted = Counted { inner: body.reader, watch: self.watch };
         let mut decoder = Decoder::new(counted, self.run.output_limit);
-        let threads = self.run.threads.max(1);
+        // One of several threads writes parts while the others read on.
+        let threads = self.run.threads.saturating_sub(1).max(1);
         let options = Options { threads, limits: self.run.limits, ..Options::default() };
-        let mut flattener = Flattener::new(Arc::new(table.schema.clone()), options);
+        let flattener = Flattener::new(Arc::new(table.schema.clone()), options);
         let settings = self.settings(source);
         let settings_text = serde_json::to_string(&settings).expect("options are JSON");
         let mut written = Written::default();
         let mut warnings = Vec::new();
-        let mut sink = |part: Part| self.write_part(part, source, &table, &settings_text, turn, &mut written);
-        let mut buffer = vec![0; READ_BYTES];
-        loop {
-            match decoder.read(&mut buffer) {
-                Ok(0) => {
-                    flattener.finish(&mut sink)?;
-                    break;
-                }
-                Ok(count) => flattener.push(&buffer[..count], &mut sink)?,
-                Err(error) if error.is_damage() => {
-                    warnings.push(format!("{}: {error}", source.identity));
-                    flattener.finish_broken(&mut sink)?;
-                    break;
-                }
-                Err(source_error) => {
-                    let identity = source.identity.clone();
-                    return Err(PipelineError::Decode { identity, source: source_error }.into());
-                }
-            }
+        let mut write =
+            |part: Part| self.write_part(part, source, &table, &settings_text, turn, &mut written);
+        if self.run.threads > 1 {
+            std::thread::scope(|scope| {
+                // Nothing waits in between: there are never more than the part that is written and the one that grows.
+                let (parts, taken) = mpsc::sync_channel(0);
+                let writer = scope.spawn(move || taken.into_iter().try_for_each(&mut write));
+                let mut hand_over = |part| parts.send(part).map_err(|_| Halt::Failed(PipelineError::Stopped));
+                let read = read_all(source, &mut decoder, flattener, &mut warnings, &mut hand_over);
+                drop(parts);
+                // Whoever writes knows better why nobody takes parts any more.
+                writer.join().unwrap_or_else(|panic| resume_unwind(panic)).and(read)
+            })?;
+        } else {
+            read_all(source, &mut decoder, flattener, &mut warnings, &mut write)?;
         }
         let undecoded = |error| PipelineError::Decode { identity: source.identity.clone(), source: error };
         let stored = decoder.finish().map_err(undecoded)?;
@@ -495,7 +493,7 @@ impl Pipeline<'_> {
             source: &source.identity,
             options: settings,
             compression: self.run.compression,
-            parallel: self.run.threads > 1,
+            parallel: self.run.threads > 2,
         };
         let name = format!("{hash}-{:05}.parquet", part.number);
         if !part.rejects.is_empty() {
@@ -639,6 +637,31 @@ impl Pipeline<'_> {
         self.lake.catalog.ensure_partitions(&format!("{}{suffix}", self.run.table), &unseen)?;
         lock().extend(unseen.into_iter().map(|partition| (of_rejects, partition)));
         Ok(())
+    }
+}
+
+/// Reads a source to its end, and hands its parts to `sink`.
+fn read_all(
+    source: &SourceObject,
+    decoder: &mut Decoder<Counted<'_>>,
+    mut flattener: Flattener,
+    warnings: &mut Vec<String>,
+    sink: &mut impl FnMut(Part) -> Result<(), Halt>,
+) -> Result<(), Halt> {
+    let mut buffer = vec![0; READ_BYTES];
+    loop {
+        match decoder.read(&mut buffer) {
+            Ok(0) => return flattener.finish(sink),
+            Ok(count) => flattener.push(&buffer[..count], sink)?,
+            Err(error) if error.is_damage() => {
+                warnings.push(format!("{}: {error}", source.identity));
+                return flattener.finish_broken(sink);
+            }
+            Err(source_error) => {
+                let identity = source.identity.clone();
+                return Err(PipelineError::Decode { identity, source: source_error }.into());
+            }
+        }
     }
 }
 

@@ -142,6 +142,20 @@ impl Cells {
         values.push(value);
     }
 
+    /// Takes all cells back, and keeps their room.
+    pub(crate) fn clear(&mut self) {
+        self.rows.clear();
+        match &mut self.values {
+            Values::Double(values) => values.clear(),
+            Values::Long(values) => values.clear(),
+            Values::Boolean(values) => values.clear(),
+            Values::Text(texts) => {
+                texts.ends.clear();
+                texts.bytes.clear();
+            }
+        }
+    }
+
     /// Takes the last cell back.
     pub(crate) fn pop(&mut self) {
         self.rows.pop();

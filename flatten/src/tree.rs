@@ -630,7 +630,7 @@ impl Tree {
             if !column.cells.is_empty() {
                 let cells = self.column(places[column.node as usize], column.kind);
                 cells.expect("room was checked").append(&column.cells, base);
-                column.cells = Cells::new(column.kind);
+                column.cells.clear();
             }
         }
         self.touched.clear();
