@@ -9,6 +9,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::io::Read;
+use std::ops::Range;
 use std::panic::resume_unwind;
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 
@@ -504,12 +505,36 @@ impl Pipeline<'_> {
             written.rejects.push(output);
             written.reject_partitions.insert(partition);
         }
-        for (partition, part) in partitioned(part, hours, source) {
+        let mut write = |partition: Partition, part: &Part, rows: Range<u32>| {
             let key = format!("{}/{}/{name}", self.run.table, partition.folder());
-            let bytes = encoder.encode(&part, &table.schema).map_err(PipelineError::from)?;
-            let output = self.put(key, &bytes, u64::from(part.rows), source)?;
-            written.outputs.push(output);
+            let count = u64::from(rows.end - rows.start);
+            let bytes = encoder.encode_rows(part, rows, &table.schema).map_err(PipelineError::from)?;
+            written.outputs.push(self.put(key, &bytes, count, source)?);
             written.partitions.insert(partition);
+            Ok::<(), Halt>(())
+        };
+        match hours {
+            _ if part.rows == 0 => {}
+            None => write(source.hour.unwrap_or(Partition::UNKNOWN), &part, 0..part.rows)?,
+            Some(hours) => {
+                let (partitions, groups) = partitioned(&hours);
+                match stretches(&groups) {
+                    // In order of time, as most sources are: nothing has to be moved.
+                    Some(stretches) => {
+                        for (group, rows) in stretches {
+                            write(partitions[usize::from(group)], &part, rows)?;
+                        }
+                    }
+                    None => {
+                        let parts = part.split(&groups, partitions.len());
+                        for (partition, part) in partitions.into_iter().zip(parts) {
+                            if part.rows > 0 {
+                                write(partition, &part, 0..part.rows)?;
+                            }
+                        }
+                    }
+                }
+            }
         }
         self.watch.enter(Stage::Read);
         Ok(())
@@ -665,19 +690,8 @@ fn read_all(
     }
 }
 
-/// The rows of a settled part by partition, in order of partitions: by the hour of each row, or where there are none, all
-/// by the hour of the source. Empty if the part has no rows.
-fn partitioned(
-    part: Part,
-    hours: Option<Vec<Option<Hour>>>,
-    source: &SourceObject,
-) -> Vec<(Partition, Part)> {
-    if part.rows == 0 {
-        return Vec::new();
-    }
-    let Some(hours) = hours else {
-        return vec![(source.hour.unwrap_or(Partition::UNKNOWN), part)];
-    };
+/// Partitions, and for each row, by its hour, which of them is its own.
+fn partitioned(hours: &[Option<Hour>]) -> (Vec<Partition>, Vec<u16>) {
     let mut known: Vec<Hour> = hours.iter().flatten().copied().collect();
     // Neighbours mostly have the same hour; few are left to be sorted.
     known.dedup();
@@ -692,11 +706,24 @@ fn partitioned(
         }
         last.1
     };
-    let groups: Vec<u16> = hours.iter().map(group).collect();
-    let partitions = [Partition::UNKNOWN].into_iter().chain(known.into_iter().map(Partition::from));
-    let partitions: Vec<Partition> = partitions.collect();
-    let parts = part.split(&groups, partitions.len());
-    partitions.into_iter().zip(parts).filter(|(_, part)| part.rows > 0).collect()
+    let groups = hours.iter().map(group).collect();
+    ([Partition::UNKNOWN].into_iter().chain(known.into_iter().map(Partition::from)).collect(), groups)
+}
+
+/// The rows of each group, in order of groups, if those of each are neighbours.
+fn stretches(groups: &[u16]) -> Option<Vec<(u16, Range<u32>)>> {
+    let mut stretches = Vec::new();
+    let mut begin = 0;
+    for stretch in groups.chunk_by(|a, b| a == b) {
+        let end = begin + stretch.len() as u32;
+        stretches.push((stretch[0], begin..end));
+        begin = end;
+        if stretches.len() > MAX_PARTITIONS {
+            return None;
+        }
+    }
+    stretches.sort_by_key(|(group, _)| *group);
+    stretches.windows(2).all(|pair| pair[0].0 != pair[1].0).then_some(stretches)
 }
 
 struct Counted<'a> {

@@ -16,6 +16,7 @@ mod file;
 
 use std::borrow::Cow;
 use std::io::Write;
+use std::ops::Range;
 use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field, Schema as ArrowSchema, TimeUnit};
@@ -118,9 +119,24 @@ impl Encoder<'_> {
     /// # Errors
     /// [`EncodeError::NotRegistered`] if a column is not in `schema`.
     pub fn encode(&self, part: &Part, schema: &Schema) -> Result<Vec<u8>, EncodeError> {
-        let mut ready = self.lineage(part.records.iter().map(|record| *record as i64));
+        self.encode_rows(part, 0..part.rows, schema)
+    }
+
+    /// The file of a range of the rows of a settled part: byte for byte that of a part which [`Part::split`] made of
+    /// these rows, without moving them.
+    ///
+    /// # Errors
+    /// [`EncodeError::NotRegistered`] if a column is not in `schema`.
+    pub fn encode_rows(
+        &self,
+        part: &Part,
+        rows: Range<u32>,
+        schema: &Schema,
+    ) -> Result<Vec<u8>, EncodeError> {
+        let records = &part.records[rows.start as usize..rows.end as usize];
+        let mut ready = self.lineage(records.iter().map(|record| *record as i64));
         if let Some(cells) = part.overflow() {
-            ready.push(Column::of_cells(OVERFLOW, cells, Kind::Json));
+            ready.extend(Column::of_rows(OVERFLOW, cells, Kind::Json, &rows));
         }
         let mut columns = Vec::with_capacity(part.columns.len());
         for column in &part.columns {
@@ -129,12 +145,17 @@ impl Encoder<'_> {
             columns.push((place, column));
         }
         columns.sort_by_key(|(place, _)| *place);
-        let described: Vec<_> = columns.iter().map(|(place, _)| &schema.columns()[*place]).collect();
-        for ((_, column), described) in columns.iter().zip(&described) {
-            ready.push(Column::of_cells(&described.name, &column.cells, column.identity.kind));
+        let mut described = Vec::with_capacity(columns.len());
+        for (place, column) in columns {
+            let of_table = &schema.columns()[place];
+            if let Some(column) = Column::of_rows(&of_table.name, &column.cells, column.identity.kind, &rows)
+            {
+                described.push(of_table);
+                ready.push(column);
+            }
         }
         let described = serde_json::to_string(&described).expect("columns are JSON");
-        self.write(part, &ready, part.rows as usize, described)
+        self.write(part, &ready, rows.len(), described)
     }
 
     /// The file of the rejects of a part: `_source`, `_record`, `offset`, `length`, `line` (bigint), `reason`, `sha256`
@@ -152,19 +173,23 @@ impl Encoder<'_> {
             let values = rejects.iter().map(|reject| value(reject) as i64).collect();
             Column::required(name, DataType::Int64, Content::Longs(Cow::Owned(values)))
         };
+        fn texts(texts: Texts) -> Content<'static> {
+            let places = 0..texts.len();
+            Content::Texts(Cow::Owned(texts), places)
+        }
         let mut ready = self.lineage(rejects.iter().map(|reject| reject.record as i64));
         ready.push(long("offset", |reject| reject.offset));
         ready.push(long("length", |reject| reject.length));
         ready.push(long("line", |reject| reject.line));
         let mut reasons = Texts::default();
         rejects.iter().for_each(|reject| reasons.push(reject.reason.code().as_bytes()));
-        ready.push(Column::required("reason", DataType::Utf8, Content::Texts(Cow::Owned(reasons))));
+        ready.push(Column::required("reason", DataType::Utf8, texts(reasons)));
         let mut digests = Texts::default();
         rejects.iter().for_each(|reject| digests.push(naming::hexadecimal(&reject.sha256).as_bytes()));
-        ready.push(Column::required("sha256", DataType::Utf8, Content::Texts(Cow::Owned(digests))));
+        ready.push(Column::required("sha256", DataType::Utf8, texts(digests)));
         let mut bytes = Texts::default();
         rejects.iter().for_each(|reject| bytes.push(&reject.bytes));
-        ready.push(Column::required("bytes", DataType::Binary, Content::Texts(Cow::Owned(bytes))));
+        ready.push(Column::required("bytes", DataType::Binary, texts(bytes)));
         ready
     }
 
@@ -254,18 +279,35 @@ impl Encoder<'_> {
 impl<'a> Column<'a> {
     /// A column in which every row has a value.
     fn required(name: &str, ty: DataType, values: Content<'a>) -> Column<'a> {
-        Column { field: Arc::new(Field::new(name, ty, false)), rows: None, values }
+        Column { field: Arc::new(Field::new(name, ty, false)), rows: None, first_row: 0, values }
     }
 
     /// A column of a table.
     fn of_cells(name: &str, cells: &'a Cells, kind: Kind) -> Column<'a> {
+        Column::of_range(name, cells, kind, 0..cells.len(), 0)
+    }
+
+    /// The same for some of its rows, if it has a value in one of them.
+    fn of_rows(name: &str, cells: &'a Cells, kind: Kind, rows: &Range<u32>) -> Option<Column<'a>> {
+        let place = |row: u32| cells.rows.partition_point(|other| *other < row);
+        let range = place(rows.start)..place(rows.end);
+        (!range.is_empty()).then(|| Column::of_range(name, cells, kind, range, rows.start as usize))
+    }
+
+    fn of_range(
+        name: &str,
+        cells: &'a Cells,
+        kind: Kind,
+        range: Range<usize>,
+        first_row: usize,
+    ) -> Column<'a> {
         let values = match &cells.values {
-            Values::Double(values) => Content::Doubles(values),
-            Values::Long(values) => Content::Longs(Cow::Borrowed(values)),
-            Values::Boolean(values) => Content::Booleans(values),
-            Values::Text(texts) => Content::Texts(Cow::Borrowed(texts)),
+            Values::Double(values) => Content::Doubles(&values[range.clone()]),
+            Values::Long(values) => Content::Longs(Cow::Borrowed(&values[range.clone()])),
+            Values::Boolean(values) => Content::Booleans(&values[range.clone()]),
+            Values::Text(texts) => Content::Texts(Cow::Borrowed(texts), range.clone()),
         };
-        Column { field: nullable(name, kind), rows: Some(&cells.rows), values }
+        Column { field: nullable(name, kind), rows: Some(&cells.rows[range]), first_row, values }
     }
 }
 

@@ -42,6 +42,8 @@ pub(super) struct Column<'a> {
     pub(super) field: Arc<Field>,
     /// The rows that have a value, ascending; `None` where every row has one and the column is not nullable.
     pub(super) rows: Option<&'a [u32]>,
+    /// The row of the part that is the first of the row group.
+    pub(super) first_row: usize,
     pub(super) values: Content<'a>,
 }
 
@@ -50,7 +52,8 @@ pub(super) enum Content<'a> {
     Doubles(&'a [f64]),
     Longs(Cow<'a, [i64]>),
     Booleans(&'a [bool]),
-    Texts(Cow<'a, Texts>),
+    /// A range of texts.
+    Texts(Cow<'a, Texts>, Range<usize>),
     /// The same text in every row.
     Constant(&'a str),
 }
@@ -221,8 +224,8 @@ impl Column<'_> {
                 let values = values.iter().map(|value| *value as u64);
                 (dictionary.find_words(values, Worth { distinct: 1, of: 4 }), Style::Delta)
             }
-            Content::Texts(texts) => {
-                (dictionary.find_texts(texts, Worth { distinct: 3, of: 4 }), Style::Plain)
+            Content::Texts(texts, places) => {
+                (dictionary.find_texts(texts, places, Worth { distinct: 3, of: 4 }), Style::Plain)
             }
             Content::Booleans(_) => (false, Style::Plain),
             Content::Constant(_) => return Style::Dictionary(0),
@@ -240,7 +243,10 @@ impl Column<'_> {
         loop {
             let values = first..self.value_at(begin + count);
             let is_too_large = match &self.values {
-                Content::Texts(texts) if style == Style::Plain => texts.size(&values) > PAGE_BYTES,
+                Content::Texts(texts, places) if style == Style::Plain => {
+                    let values = places.start + values.start..places.start + values.end;
+                    texts.size(&values) > PAGE_BYTES
+                }
                 _ => false,
             };
             if !is_too_large || count <= 8 {
@@ -252,7 +258,8 @@ impl Column<'_> {
 
     /// The number of values before `row`.
     fn value_at(&self, row: usize) -> usize {
-        self.rows.map_or(row, |rows| rows.partition_point(|other| (*other as usize) < row))
+        let row_of_part = self.first_row + row;
+        self.rows.map_or(row, |rows| rows.partition_point(|other| (*other as usize) < row_of_part))
     }
 
     fn push_page(
@@ -267,7 +274,7 @@ impl Column<'_> {
         page.clear();
         if let Some(rows) = self.rows {
             page.extend_from_slice(&[0; 4]);
-            bits::push_levels(page, &rows[values.clone()], begin, count, levels);
+            bits::push_levels(page, &rows[values.clone()], self.first_row + begin, count, levels);
             let length = (page.len() - 4) as u32;
             page[..4].copy_from_slice(&length.to_le_bytes());
         }
@@ -285,7 +292,9 @@ impl Column<'_> {
                 push_words(page, doubles[values].iter().map(|value| value.to_bits()))
             }
             (_, Content::Booleans(booleans)) => bits::push_booleans(page, &booleans[values]),
-            (_, Content::Texts(texts)) => values.for_each(|at| push_text(page, texts.get(at))),
+            (_, Content::Texts(texts, places)) => {
+                values.for_each(|at| push_text(page, texts.get(places.start + at)));
+            }
             (_, Content::Constant(_)) => unreachable!("a constant has a dictionary"),
         }
     }
@@ -296,7 +305,9 @@ impl Column<'_> {
         match &self.values {
             Content::Doubles(values) => push_words(page, firsts_of().map(|first| values[first].to_bits())),
             Content::Longs(values) => push_words(page, firsts_of().map(|first| values[first] as u64)),
-            Content::Texts(texts) => firsts_of().for_each(|first| push_text(page, texts.get(first))),
+            Content::Texts(texts, places) => {
+                firsts_of().for_each(|first| push_text(page, texts.get(places.start + first)));
+            }
             Content::Booleans(_) => unreachable!("booleans have no dictionary"),
             Content::Constant(text) => {
                 push_text(page, text.as_bytes());
@@ -327,8 +338,8 @@ impl Column<'_> {
                 let (least, most) = bounds(values.len(), entries, |at| values[at]).unzip();
                 Statistics::Boolean(ValueStatistics::new(least, most, None, nulls, false))
             }
-            Content::Texts(texts) => {
-                let bounds = bounds(texts.len(), entries, |at| texts.get(at));
+            Content::Texts(texts, places) => {
+                let bounds = bounds(places.len(), entries, |at| texts.get(places.start + at));
                 let bounds = bounds.filter(|(a, b)| a.len().max(b.len()) <= LONGEST_BOUND);
                 let (least, most) = bounds.map(|(a, b)| (byte_array(a), byte_array(b))).unzip();
                 Statistics::ByteArray(ValueStatistics::new(least, most, None, nulls, false))

@@ -7,6 +7,8 @@
 //! What must stay true: the answer depends on the values alone. The hash is not secret, so a source can be made to
 //! collide; a table that has to search for too long is given up like one that does not pay.
 
+use std::ops::Range;
+
 use crate::column::Texts;
 
 /// Most bytes of a dictionary: readers keep it in memory while they read the column.
@@ -64,12 +66,12 @@ impl Dictionary {
         )
     }
 
-    /// The same for text.
-    pub(super) fn find_texts(&mut self, texts: &Texts, worth: Worth) -> bool {
+    /// The same for a range of texts; places count from its beginning.
+    pub(super) fn find_texts(&mut self, texts: &Texts, places: &Range<usize>, worth: Worth) -> bool {
         let mut entries: Vec<&[u8]> = Vec::new();
         let mut bytes = 0;
-        let values = (0..texts.len()).map(|at| texts.get(at));
-        self.find(texts.len(), values, hash, worth, |id, text| match id {
+        let values = places.clone().map(|at| texts.get(at));
+        self.find(places.len(), values, hash, worth, |id, text| match id {
             Ok(id) => entries[id as usize] == text,
             Err(()) => {
                 entries.push(text);
@@ -188,7 +190,7 @@ mod tests {
     fn every_value_is_its_entry() {
         let values = texts((0..50_000u64).map(|at| format!("{:x}", (at * at) % 2_003)));
         let mut dictionary = Dictionary::default();
-        assert!(dictionary.find_texts(&values, HALF));
+        assert!(dictionary.find_texts(&values, &(0..values.len()), HALF));
         for (at, id) in dictionary.ids.iter().enumerate() {
             let first = dictionary.firsts[*id as usize] as usize;
             assert_eq!(values.get(at), values.get(first));
@@ -209,7 +211,8 @@ mod tests {
         assert!(!dictionary.find_words((0..100_000u32).map(|at| u64::from(at * 7)), HALF));
         assert!(dictionary.ids.len() <= FIRST_LOOK);
         assert!(!dictionary.find_words([1u64, 2, 1].into_iter(), HALF));
-        assert!(!dictionary.find_texts(&texts((0..99).map(|at| at.to_string().repeat(1 << 15))), HALF));
+        let large = texts((0..99).map(|at| at.to_string().repeat(1 << 15)));
+        assert!(!dictionary.find_texts(&large, &(0..99), Worth { distinct: 1, of: 1 }));
     }
 
     #[test]

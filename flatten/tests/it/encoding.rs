@@ -213,6 +213,27 @@ fn what_is_written_is_what_the_part_holds() {
 }
 
 #[test]
+fn a_range_of_rows_is_the_file_of_a_part_of_these_rows() {
+    let kit = Kit { seed: 9, dirt: Dirt::spread(0.1).unwrap(), ..Kit::default() };
+    let mut text = Vec::new();
+    kit.write_ndjson(&mut text, 3_000_000).unwrap();
+    let empty = schema(&Contract::default());
+    let mut part = parts(&text, 1 << 20, &empty, Options::default()).remove(0);
+    let table = settle(&mut part, &empty);
+    let rows = part.rows;
+    for cuts in [vec![0, rows], vec![0, 1, 17, rows / 3, rows - 1, rows]] {
+        let groups = cuts.windows(2).enumerate();
+        let groups: Vec<u16> =
+            groups.flat_map(|(group, cut)| (cut[0]..cut[1]).map(move |_| group as u16)).collect();
+        let split = part.clone().split(&groups, cuts.len() - 1);
+        for (part_of_rows, cut) in split.iter().zip(cuts.windows(2)) {
+            let expected = ENCODER.encode(part_of_rows, &table).unwrap();
+            assert!(ENCODER.encode_rows(&part, cut[0]..cut[1], &table).unwrap() == expected, "{cut:?}");
+        }
+    }
+}
+
+#[test]
 fn a_part_that_was_not_settled_is_refused() {
     let empty: Arc<Schema> = schema(&Contract::empty());
     let part = parts(b"{\"new\":1}", 9, &empty, Options::default()).remove(0);
@@ -232,6 +253,7 @@ fn a_part_splits_by_the_hour_its_records_tell() {
     let split = part.split(&[1, 2, 0, 1], 3);
     let records: Vec<_> = split.iter().map(|part| part.records.clone()).collect();
     assert_eq!(records, [vec![3], vec![1, 4], vec![2]]);
+    assert_eq!(split[1].columns.len(), 2);
     let batch = read(ENCODER.encode(&split[1], &table).unwrap());
     let a = batch.column_by_name("a").unwrap().as_primitive::<Float64Type>().clone();
     assert_eq!((a.value(0), a.is_null(1)), (1.0, true));
