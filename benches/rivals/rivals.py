@@ -2,12 +2,16 @@
 
 Every program reads the same file and writes every leaf field as a column, by hour or into one file, with the same codec.
 They run in alternation, each as a process of its own, with as many threads as it wants; CPU seconds, peak memory and wall
-time are what the kernel counted for the process and those that it waited for. What each wrote is read back by DuckDB: row
-counts and a checksum of every column have to be equal, or the table is not printed. Use `make rivals`.
+time are what the kernel counted for the process and those that it waited for. What each wrote is read back by DuckDB, in a
+process of its own too (the kernel counts a child's memory from what its parent has): row counts and a checksum of every
+column have to be equal, or the table is not printed. Use `make rivals`.
 """
 
 import argparse
 import datetime
+import importlib.metadata
+import importlib.util
+import json
 import os
 import platform
 import shutil
@@ -16,8 +20,6 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-
-import duckdb
 
 import shape
 
@@ -29,7 +31,7 @@ IOTLAKE = "iotlake"
 
 
 def spark(source, out, mode, fields, codec):
-    home = Path(__import__("pyspark").__file__).parent
+    home = Path(importlib.util.find_spec("pyspark").origin).parent
     conf = {"spark.ui.enabled": "false", "spark.sql.session.timeZone": "UTC"}
     if codec == "zstd":
         conf["spark.hadoop.parquet.compression.codec.zstd.level"] = "1"
@@ -116,10 +118,12 @@ def answer(files, fields):
     for keys, kind in fields.items():
         column = f'"{shape.name(keys)}"'
         value = f"{column}::DOUBLE" if kind in ("double", "bigint") else f"{column}::VARCHAR"
-        sums += [f"count({column})", f"sum(hash({value}))"]
+        sums += [f"count({column})", f"sum(hash({value}))::VARCHAR"]
     names = ", ".join(f"'{file}'" for file in files)
     query = f"SELECT {', '.join(sums)} FROM read_parquet([{names}], union_by_name = true, hive_partitioning = false)"
-    row = duckdb.execute(query).fetchone()
+    ask = "import duckdb, json, sys; print(json.dumps(duckdb.execute(sys.stdin.read()).fetchone()))"
+    asked = subprocess.run([sys.executable, "-c", ask], input=query, capture_output=True, text=True, check=True)
+    row = json.loads(asked.stdout)
     return row[0], {shape.name(keys): row[1 + 2 * at : 3 + 2 * at] for at, keys in enumerate(fields)}
 
 
@@ -132,7 +136,7 @@ def main():
     parser.add_argument("--only", action="append", help="programs whose name begins so, beside iotlake")
     arguments = parser.parse_args()
     shutil.rmtree(WORK, ignore_errors=True)
-    versions = [f"{name} {__import__(name).__version__}" for name in ("duckdb", "polars", "pyspark")]
+    versions = [f"{name} {importlib.metadata.version(name)}" for name in ("duckdb", "polars", "pyspark")]
     print(f"{datetime.date.today()}, {os.cpu_count()} cores, {platform.machine()}, {', '.join(versions)}, {arguments.codec}")
     for name in arguments.set or SETS:
         compare(name, arguments)
