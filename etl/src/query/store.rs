@@ -31,15 +31,18 @@ const REMEMBERED: usize = 1 << 16;
 /// How many objects a listing may be ahead of its reader: one page of S3.
 const LISTED_AHEAD: usize = 1000;
 
+/// How many failures are remembered: more than files are read at once.
+const REFUSALS: usize = 256;
+
 /// A lake's storage, for reading.
 #[derive(Debug, Clone)]
 pub(super) struct LakeStore {
     storage: Arc<dyn Storage>,
     listed: Arc<Mutex<HashMap<Path, ObjectMeta>>>,
-    refusal: Arc<Mutex<Option<Refusal>>>,
+    refusals: Arc<Mutex<Vec<Refusal>>>,
 }
 
-/// What the storage said when it last failed. DataFusion makes a text of some of its errors on their way.
+/// What the storage said when it failed. DataFusion makes a text of some of its errors on their way.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Refusal {
     pub message: String,
@@ -48,18 +51,23 @@ pub(super) struct Refusal {
 
 impl LakeStore {
     pub(super) fn new(storage: Arc<dyn Storage>) -> LakeStore {
-        LakeStore { storage, listed: Arc::default(), refusal: Arc::default() }
+        LakeStore { storage, listed: Arc::default(), refusals: Arc::default() }
     }
 
     /// What the storage said, if that is what an error of this text is about.
     pub(super) fn refusal_behind(&self, text: &str) -> Option<Refusal> {
-        let refusal = self.refusal.lock().unwrap_or_else(PoisonError::into_inner);
-        refusal.clone().filter(|refusal| text.contains(&refusal.message))
+        let refusals = self.refusals.lock().unwrap_or_else(PoisonError::into_inner);
+        refusals.iter().find(|refusal| text.contains(&refusal.message)).cloned()
     }
 
     fn refused(&self, error: StorageError) -> Error {
         let refusal = Refusal { message: error.to_string(), hint: error.hint() };
-        *self.refusal.lock().unwrap_or_else(PoisonError::into_inner) = Some(refusal);
+        let mut refusals = self.refusals.lock().unwrap_or_else(PoisonError::into_inner);
+        // Files are read side by side: the last to fail is not always the one whose error ends the query.
+        if refusals.len() == REFUSALS {
+            refusals.remove(0);
+        }
+        refusals.push(refusal);
         of_storage(error)
     }
 
