@@ -129,7 +129,7 @@ pub fn discover(
 ) -> Result<Columns, ConvertError> {
     let mut schema = declared.clone();
     let mut overflow = false;
-    let mut sink = |mut part: Part| -> Result<(), ConvertError> {
+    let mut sink = |part: &mut Part| -> Result<(), ConvertError> {
         let fit = part.fit(&schema, &settings.limits);
         for identity in &fit.register {
             schema.register(identity);
@@ -165,7 +165,7 @@ pub fn convert<W: Write + Send, R: Write + Send>(
     let closed = Limits { columns: 0, ..settings.limits };
     let mut counts = Counts::default();
     let mut rejects_by_reason = BTreeMap::new();
-    let mut sink = |mut part: Part| -> Result<(), ConvertError> {
+    let mut sink = |part: &mut Part| -> Result<(), ConvertError> {
         let last_row = part.records.last().copied().unwrap_or(0);
         let last_reject = part.rejects.last().map_or(0, |reject| reject.record);
         counts.records = counts.records.max(last_row).max(last_reject);
@@ -177,7 +177,7 @@ pub fn convert<W: Write + Send, R: Write + Send>(
         }
         let fit = part.fit(&columns.schema, &closed);
         part.settle(&fit);
-        rows_file.push(&part)?;
+        rows_file.push(part)?;
         if !part.rejects.is_empty() {
             let file = match &mut rejects_file {
                 Some(file) => file,
@@ -186,7 +186,7 @@ pub fn convert<W: Write + Send, R: Write + Send>(
                     rejects_file.insert(FileWriter::rejects(encoder, out)?)
                 }
             };
-            file.push(&part)?;
+            file.push(part)?;
         }
         Ok(())
     };
@@ -213,12 +213,18 @@ fn read(
     source: impl Read,
     declared: &Schema,
     settings: &Settings<'_>,
-    sink: &mut impl FnMut(Part) -> Result<(), ConvertError>,
+    sink: &mut impl FnMut(&mut Part) -> Result<(), ConvertError>,
 ) -> Result<(Stored, Option<String>), ConvertError> {
     let failed = |error| ConvertError::Source { identity: settings.source.to_owned(), source: error };
     let mut decoder = Decoder::new(source, settings.output_limit);
     let options = Options { threads: settings.threads, limits: settings.limits, ..Options::default() };
     let mut flattener = Flattener::new(Arc::new(declared.clone()), options);
+    let spares = flattener.spares();
+    let sink = &mut |mut part: Part| -> Result<(), ConvertError> {
+        sink(&mut part)?;
+        spares.give_back(part);
+        Ok(())
+    };
     let mut buffer = vec![0; READ_BYTES];
     let damage = loop {
         match decoder.read(&mut buffer) {

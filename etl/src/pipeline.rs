@@ -421,8 +421,12 @@ impl Pipeline<'_> {
         let settings_text = serde_json::to_string(&settings).expect("options are JSON");
         let mut written = Written::default();
         let mut warnings = Vec::new();
-        let mut write =
-            |part: Part| self.write_part(part, source, &table, &settings_text, turn, &mut written);
+        let spares = flattener.spares();
+        let mut write = |mut part: Part| {
+            self.write_part(&mut part, source, &table, &settings_text, turn, &mut written)?;
+            spares.give_back(part);
+            Ok(())
+        };
         if self.run.threads > 1 {
             std::thread::scope(|scope| {
                 // Nothing waits in between: there are never more than the part that is written and the one that grows.
@@ -453,7 +457,7 @@ impl Pipeline<'_> {
     /// Fits a part to the table, registering what is new, and writes its files.
     fn write_part(
         &self,
-        mut part: Part,
+        part: &mut Part,
         source: &SourceObject,
         read_with: &Table,
         settings: &str,
@@ -463,7 +467,7 @@ impl Pipeline<'_> {
         if self.watch.is_stopped() {
             return Err(PipelineError::Stopped.into());
         }
-        self.watch.part(&part);
+        self.watch.part(part);
         let limits = &self.run.limits;
         let mut table = self.shared.table();
         let mut fit = part.fit(&table.schema, limits);
@@ -488,7 +492,7 @@ impl Pipeline<'_> {
             PartitionBy::Arrival => None,
         };
         part.settle(&fit);
-        self.account(&part, written);
+        self.account(part, written);
         let hash = source_hash(&source.identity);
         let encoder = Encoder {
             source: &source.identity,
@@ -500,39 +504,25 @@ impl Pipeline<'_> {
         if !part.rejects.is_empty() {
             let partition = source.hour.unwrap_or(Partition::UNKNOWN);
             let key = format!("{}{REJECTS_SUFFIX}/{}/{name}", self.run.table, partition.folder());
-            let bytes = encoder.encode_rejects(&part).map_err(PipelineError::from)?;
+            let bytes = encoder.encode_rejects(part).map_err(PipelineError::from)?;
             let output = self.put(key, &bytes, part.rejects.len() as u64, source)?;
             written.rejects.push(output);
             written.reject_partitions.insert(partition);
         }
-        let mut write = |partition: Partition, part: &Part, rows: Range<u32>| {
+        let mut write = |partition: Partition, stretches: &[Range<u32>]| {
             let key = format!("{}/{}/{name}", self.run.table, partition.folder());
-            let count = u64::from(rows.end - rows.start);
-            let bytes = encoder.encode_rows(part, rows, &table.schema).map_err(PipelineError::from)?;
-            written.outputs.push(self.put(key, &bytes, count, source)?);
+            let rows = stretches.iter().map(|rows| u64::from(rows.end - rows.start)).sum();
+            let bytes = encoder.encode_rows(part, stretches, &table.schema).map_err(PipelineError::from)?;
+            written.outputs.push(self.put(key, &bytes, rows, source)?);
             written.partitions.insert(partition);
             Ok::<(), Halt>(())
         };
         match hours {
             _ if part.rows == 0 => {}
-            None => write(source.hour.unwrap_or(Partition::UNKNOWN), &part, 0..part.rows)?,
+            None => write(source.hour.unwrap_or(Partition::UNKNOWN), &[0..part.rows])?,
             Some(hours) => {
-                let (partitions, groups) = partitioned(&hours);
-                match stretches(&groups) {
-                    // In order of time, as most sources are: nothing has to be moved.
-                    Some(stretches) => {
-                        for (group, rows) in stretches {
-                            write(partitions[usize::from(group)], &part, rows)?;
-                        }
-                    }
-                    None => {
-                        let parts = part.split(&groups, partitions.len());
-                        for (partition, part) in partitions.into_iter().zip(parts) {
-                            if part.rows > 0 {
-                                write(partition, &part, 0..part.rows)?;
-                            }
-                        }
-                    }
+                for (partition, stretches) in partitioned(&hours) {
+                    write(partition, &stretches)?;
                 }
             }
         }
@@ -690,40 +680,29 @@ fn read_all(
     }
 }
 
-/// Partitions, and for each row, by its hour, which of them is its own.
-fn partitioned(hours: &[Option<Hour>]) -> (Vec<Partition>, Vec<u16>) {
+/// The partitions of rows with these hours, and the rows of each: neighbours as one stretch, in order.
+fn partitioned(hours: &[Option<Hour>]) -> BTreeMap<Partition, Vec<Range<u32>>> {
     let mut known: Vec<Hour> = hours.iter().flatten().copied().collect();
     // Neighbours mostly have the same hour; few are left to be sorted.
     known.dedup();
     known.sort_unstable();
     known.dedup();
     known.truncate(MAX_PARTITIONS - 1);
-    let mut last = (None, 0);
-    let group = |hour: &Option<Hour>| {
-        if last.0 != *hour {
-            let place = hour.as_ref().and_then(|hour| known.binary_search(hour).ok());
-            last = (*hour, place.map_or(0, |place| place as u16 + 1));
-        }
-        last.1
-    };
-    let groups = hours.iter().map(group).collect();
-    ([Partition::UNKNOWN].into_iter().chain(known.into_iter().map(Partition::from)).collect(), groups)
-}
-
-/// The rows of each group, in order of groups, if those of each are neighbours.
-fn stretches(groups: &[u16]) -> Option<Vec<(u16, Range<u32>)>> {
-    let mut stretches = Vec::new();
+    let mut partitions: BTreeMap<Partition, Vec<Range<u32>>> = BTreeMap::new();
     let mut begin = 0;
-    for stretch in groups.chunk_by(|a, b| a == b) {
+    for stretch in hours.chunk_by(|a, b| a == b) {
         let end = begin + stretch.len() as u32;
-        stretches.push((stretch[0], begin..end));
-        begin = end;
-        if stretches.len() > MAX_PARTITIONS {
-            return None;
+        let hour = stretch[0].filter(|hour| known.binary_search(hour).is_ok());
+        let partition = hour.map_or(Partition::UNKNOWN, Partition::from);
+        let stretches = partitions.entry(partition).or_default();
+        match stretches.last_mut() {
+            // Two hours without a partition of their own.
+            Some(last) if last.end == begin => last.end = end,
+            _ => stretches.push(begin..end),
         }
+        begin = end;
     }
-    stretches.sort_by_key(|(group, _)| *group);
-    stretches.windows(2).all(|pair| pair[0].0 != pair[1].0).then_some(stretches)
+    partitions
 }
 
 struct Counted<'a> {

@@ -181,6 +181,17 @@ impl Cells {
         Cells { rows: Vec::with_capacity(other.rows.len()), values }
     }
 
+    /// Bytes that can be pushed before more memory is needed, those of rows included.
+    pub(crate) fn room(&self) -> usize {
+        let values = match &self.values {
+            Values::Double(values) => 8 * values.capacity(),
+            Values::Long(values) => 8 * values.capacity(),
+            Values::Boolean(values) => values.capacity(),
+            Values::Text(texts) => 4 * texts.ends.capacity() + texts.bytes.capacity(),
+        };
+        values + 4 * self.rows.capacity()
+    }
+
     /// Appends the cells of `other`, whose rows count from `base`.
     pub(crate) fn append(&mut self, other: &Cells, base: u32) {
         self.push_range(other, 0..other.len(), 0, base);
@@ -195,6 +206,26 @@ impl Cells {
             (Values::Boolean(mine), Values::Boolean(theirs)) => mine.extend_from_slice(&theirs[cells]),
             (Values::Text(mine), Values::Text(theirs)) => mine.append(theirs, cells),
             _ => unreachable!("a column has one kind"),
+        }
+    }
+
+    /// The first of the cells from `from` on whose row is not before `row`.
+    pub(crate) fn seek(&self, from: usize, row: u32) -> usize {
+        let rest = &self.rows[from..];
+        // Rows ascend, so that there are no more cells before `row` than there are rows.
+        let most = rest.first().map_or(0, |first| row.saturating_sub(*first) as usize);
+        from + rest[..most.min(rest.len())].partition_point(|other| *other < row)
+    }
+
+    /// Appends the cells of those rows of `other` that are in `stretches`, which ascend; their rows are counted within
+    /// the stretches.
+    pub(crate) fn gather(&mut self, other: &Cells, stretches: &[Range<u32>]) {
+        let (mut end, mut place) = (0, 0);
+        for rows in stretches {
+            let begin = other.seek(end, rows.start);
+            end = other.seek(begin, rows.end);
+            self.push_range(other, begin..end, rows.start, place);
+            place += rows.end - rows.start;
         }
     }
 

@@ -26,6 +26,7 @@ use parquet::errors::ParquetError;
 use parquet::file::metadata::KeyValue;
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use parquet::file::writer::SerializedFileWriter;
+use parquet::schema::types::ColumnDescPtr;
 use rayon::iter::{IndexedParallelIterator, IntoParallelRefIterator, ParallelIterator};
 
 use crate::column::{Cells, Texts, Values};
@@ -34,7 +35,7 @@ use crate::part::Part;
 use crate::path::Kind;
 use crate::reject::Reject;
 use crate::schema::Schema;
-use chunk::{Chunk, Column, Content, Scratch};
+use chunk::{Chunk, Column, Content, Scattered, Scratch};
 
 pub use file::FileWriter;
 
@@ -119,24 +120,24 @@ impl Encoder<'_> {
     /// # Errors
     /// [`EncodeError::NotRegistered`] if a column is not in `schema`.
     pub fn encode(&self, part: &Part, schema: &Schema) -> Result<Vec<u8>, EncodeError> {
-        self.encode_rows(part, 0..part.rows, schema)
+        self.encode_rows(part, std::slice::from_ref(&(0..part.rows)), schema)
     }
 
-    /// The file of a range of the rows of a settled part: byte for byte that of a part which [`Part::split`] made of
-    /// these rows, without moving them.
+    /// The file of some of the rows of a settled part: those in `stretches`, which ascend and do not overlap. Columns
+    /// without a value in these rows are not in the file.
     ///
     /// # Errors
     /// [`EncodeError::NotRegistered`] if a column is not in `schema`.
     pub fn encode_rows(
         &self,
         part: &Part,
-        rows: Range<u32>,
+        stretches: &[Range<u32>],
         schema: &Schema,
     ) -> Result<Vec<u8>, EncodeError> {
-        let records = &part.records[rows.start as usize..rows.end as usize];
-        let mut ready = self.lineage(records.iter().map(|record| *record as i64));
+        let records = stretches.iter().flat_map(|rows| &part.records[rows.start as usize..rows.end as usize]);
+        let mut ready = self.lineage(records.map(|record| *record as i64));
         if let Some(cells) = part.overflow() {
-            ready.extend(Column::of_rows(OVERFLOW, cells, Kind::Json, &rows));
+            ready.extend(Source::of_rows(OVERFLOW, cells, Kind::Json, stretches));
         }
         let mut columns = Vec::with_capacity(part.columns.len());
         for column in &part.columns {
@@ -148,14 +149,14 @@ impl Encoder<'_> {
         let mut described = Vec::with_capacity(columns.len());
         for (place, column) in columns {
             let of_table = &schema.columns()[place];
-            if let Some(column) = Column::of_rows(&of_table.name, &column.cells, column.identity.kind, &rows)
-            {
+            let kind = column.identity.kind;
+            if let Some(column) = Source::of_rows(&of_table.name, &column.cells, kind, stretches) {
                 described.push(of_table);
                 ready.push(column);
             }
         }
         let described = serde_json::to_string(&described).expect("columns are JSON");
-        self.write(part, &ready, rows.len(), described)
+        self.write(part, &ready, stretches.iter().map(|rows| rows.len()).sum(), described)
     }
 
     /// The file of the rejects of a part: `_source`, `_record`, `offset`, `length`, `line` (bigint), `reason`, `sha256`
@@ -167,11 +168,11 @@ impl Encoder<'_> {
         self.write(part, &self.reject_columns(part), part.rejects.len(), "[]".to_owned())
     }
 
-    fn reject_columns(&self, part: &Part) -> Vec<Column<'_>> {
+    fn reject_columns(&self, part: &Part) -> Vec<Source<'_>> {
         let rejects = &part.rejects;
         let long = |name, value: fn(&Reject) -> u64| {
             let values = rejects.iter().map(|reject| value(reject) as i64).collect();
-            Column::required(name, DataType::Int64, Content::Longs(Cow::Owned(values)))
+            Source::required(name, DataType::Int64, Content::Longs(Cow::Owned(values)))
         };
         fn texts(texts: Texts) -> Content<'static> {
             let places = 0..texts.len();
@@ -183,28 +184,28 @@ impl Encoder<'_> {
         ready.push(long("line", |reject| reject.line));
         let mut reasons = Texts::default();
         rejects.iter().for_each(|reject| reasons.push(reject.reason.code().as_bytes()));
-        ready.push(Column::required("reason", DataType::Utf8, texts(reasons)));
+        ready.push(Source::required("reason", DataType::Utf8, texts(reasons)));
         let mut digests = Texts::default();
         rejects.iter().for_each(|reject| digests.push(naming::hexadecimal(&reject.sha256).as_bytes()));
-        ready.push(Column::required("sha256", DataType::Utf8, texts(digests)));
+        ready.push(Source::required("sha256", DataType::Utf8, texts(digests)));
         let mut bytes = Texts::default();
         rejects.iter().for_each(|reject| bytes.push(&reject.bytes));
-        ready.push(Column::required("bytes", DataType::Binary, texts(bytes)));
+        ready.push(Source::required("bytes", DataType::Binary, texts(bytes)));
         ready
     }
 
     /// `_source` and `_record`.
-    fn lineage(&self, records: impl Iterator<Item = i64>) -> Vec<Column<'_>> {
+    fn lineage(&self, records: impl Iterator<Item = i64>) -> Vec<Source<'_>> {
         vec![
-            Column::required(SOURCE, DataType::Utf8, Content::Constant(self.source)),
-            Column::required(RECORD, DataType::Int64, Content::Longs(records.collect())),
+            Source::required(SOURCE, DataType::Utf8, Content::Constant(self.source)),
+            Source::required(RECORD, DataType::Int64, Content::Longs(records.collect())),
         ]
     }
 
     fn write(
         &self,
         part: &Part,
-        columns: &[Column<'_>],
+        columns: &[Source<'_>],
         rows: usize,
         described: String,
     ) -> Result<Vec<u8>, EncodeError> {
@@ -216,7 +217,7 @@ impl Encoder<'_> {
             (metadata::OPTIONS, self.options.to_owned()),
             (metadata::COLUMNS, described),
         ];
-        let fields = columns.iter().map(|column| column.field.clone()).collect();
+        let fields = columns.iter().map(|column| column.field().clone()).collect();
         let mut file = self.open(Vec::new(), fields, &metadata)?;
         self.write_row_group(&mut file, columns, rows)?;
         Ok(file.into_inner()?)
@@ -243,7 +244,7 @@ impl Encoder<'_> {
     fn write_row_group<W: Write + Send>(
         &self,
         file: &mut SerializedFileWriter<W>,
-        columns: &[Column<'_>],
+        columns: &[Source<'_>],
         rows: usize,
     ) -> Result<(), EncodeError> {
         let descriptors: Vec<_> = (0..columns.len()).map(|at| file.schema_descr().column(at)).collect();
@@ -276,38 +277,78 @@ impl Encoder<'_> {
     }
 }
 
-impl<'a> Column<'a> {
+/// What becomes a column of a file.
+enum Source<'a> {
+    Ready(Column<'a>),
+    Scattered(Scattered<'a>),
+}
+
+impl<'a> Source<'a> {
     /// A column in which every row has a value.
-    fn required(name: &str, ty: DataType, values: Content<'a>) -> Column<'a> {
-        Column { field: Arc::new(Field::new(name, ty, false)), rows: None, first_row: 0, values }
+    fn required(name: &str, ty: DataType, values: Content<'a>) -> Source<'a> {
+        let field = Arc::new(Field::new(name, ty, false));
+        Source::Ready(Column { field, rows: None, first_row: 0, values })
     }
 
     /// A column of a table.
-    fn of_cells(name: &str, cells: &'a Cells, kind: Kind) -> Column<'a> {
-        Column::of_range(name, cells, kind, 0..cells.len(), 0)
+    fn of_cells(name: &str, cells: &'a Cells, kind: Kind) -> Source<'a> {
+        Source::Ready(Column::of_range(nullable(name, kind), cells, 0..cells.len(), 0))
     }
 
     /// The same for some of its rows, if it has a value in one of them.
-    fn of_rows(name: &str, cells: &'a Cells, kind: Kind, rows: &Range<u32>) -> Option<Column<'a>> {
-        let place = |row: u32| cells.rows.partition_point(|other| *other < row);
-        let range = place(rows.start)..place(rows.end);
-        (!range.is_empty()).then(|| Column::of_range(name, cells, kind, range, rows.start as usize))
-    }
-
-    fn of_range(
+    fn of_rows(
         name: &str,
         cells: &'a Cells,
         kind: Kind,
-        range: Range<usize>,
-        first_row: usize,
-    ) -> Column<'a> {
+        stretches: &'a [Range<u32>],
+    ) -> Option<Source<'a>> {
+        if let [rows] = stretches {
+            let begin = cells.seek(0, rows.start);
+            let range = begin..cells.seek(begin, rows.end);
+            let column = || Column::of_range(nullable(name, kind), cells, range.clone(), rows.start as usize);
+            return (!range.is_empty()).then(|| Source::Ready(column()));
+        }
+        let mut at = 0;
+        let mut has_value = |rows: &Range<u32>| {
+            at = cells.seek(at, rows.start);
+            cells.rows.get(at).is_some_and(|row| *row < rows.end)
+        };
+        let field = || nullable(name, kind);
+        let scattered = || Scattered { field: field(), kind, cells, stretches };
+        stretches.iter().any(&mut has_value).then(|| Source::Scattered(scattered()))
+    }
+
+    fn field(&self) -> &Arc<Field> {
+        match self {
+            Source::Ready(column) => &column.field,
+            Source::Scattered(column) => &column.field,
+        }
+    }
+
+    fn write(
+        &self,
+        rows: usize,
+        descriptor: ColumnDescPtr,
+        codec: basic::Compression,
+        scratch: &mut Scratch,
+    ) -> Result<Chunk, EncodeError> {
+        match self {
+            Source::Ready(column) => column.write(rows, descriptor, codec, scratch),
+            Source::Scattered(column) => column.write(rows, descriptor, codec, scratch),
+        }
+    }
+}
+
+impl<'a> Column<'a> {
+    /// A range of cells, where `first_row` is the first row of the row group.
+    fn of_range(field: Arc<Field>, cells: &'a Cells, range: Range<usize>, first_row: usize) -> Column<'a> {
         let values = match &cells.values {
             Values::Double(values) => Content::Doubles(&values[range.clone()]),
             Values::Long(values) => Content::Longs(Cow::Borrowed(&values[range.clone()])),
             Values::Boolean(values) => Content::Booleans(&values[range.clone()]),
             Values::Text(texts) => Content::Texts(Cow::Borrowed(texts), range.clone()),
         };
-        Column { field: nullable(name, kind), rows: Some(&cells.rows[range]), first_row, values }
+        Column { field, rows: Some(&cells.rows[range]), first_row, values }
     }
 }
 

@@ -8,7 +8,7 @@
 //! What must stay true: parts depend on the bytes and the schema, not on how the bytes were cut into pushes, nor on
 //! the number of threads; memory depends on the options, not on the source.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use rayon::iter::{IntoParallelRefMutIterator, ParallelIterator};
 
@@ -65,7 +65,12 @@ pub struct Flattener {
     parts: u32,
     part_begin: u64,
     window_end: u64,
+    spares: Spares,
 }
+
+/// Where parts go that are done with: their memory is used for later ones.
+#[derive(Debug, Clone, Default)]
+pub struct Spares(Arc<Mutex<Option<Part>>>);
 
 /// A broken record whose end has not been seen.
 #[derive(Debug)]
@@ -117,6 +122,7 @@ impl Flattener {
             parts: 0,
             part_begin: 0,
             window_end: part_bytes,
+            spares: Spares::default(),
         };
         flattener.enough = flattener.block_bytes();
         flattener
@@ -127,6 +133,11 @@ impl Flattener {
             0 | 1 => self.options.chunk_bytes.clamp(1, CACHED_BYTES),
             threads => self.options.chunk_bytes.max(1) * threads,
         }
+    }
+
+    /// Where to put parts that are done with, so that later ones need no memory of their own.
+    pub fn spares(&self) -> Spares {
+        self.spares.clone()
     }
 
     /// Number of bytes pushed so far.
@@ -375,7 +386,27 @@ impl Flattener {
         self.main.clear();
         self.parts += 1;
         self.part_begin = end;
-        sink(part)
+        sink(part)?;
+        if let Some(mut spare) = self.spares.take() {
+            spare.records.clear();
+            if spare.records.capacity() >= self.main.records.capacity() {
+                self.main.records = std::mem::take(&mut spare.records);
+            }
+            self.main.tree.reuse(spare);
+        }
+        Ok(())
+    }
+}
+
+impl Spares {
+    /// Gives the memory of a part back, from any thread and in whatever state the part is.
+    pub fn give_back(&self, part: Part) {
+        // One is enough: there is never more than one part that grows.
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(part);
+    }
+
+    fn take(&self) -> Option<Part> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 }
 

@@ -39,7 +39,7 @@ mod tree;
 pub use column::{Cells, Texts, Values};
 pub use contract::{Contract, Declared, Numbers, Type, UnknownType};
 pub use encode::{Compression, EncodeError, Encoder, FileWriter, LAYOUT, data_type, metadata};
-pub use flattener::Flattener;
+pub use flattener::{Flattener, Spares};
 pub use options::{Limits, Options};
 pub use part::{Fit, Part, PartColumn};
 pub use path::{Identity, Kind, Path};

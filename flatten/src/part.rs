@@ -272,63 +272,6 @@ impl Part {
         });
         times.filter(|micros| time::is_of_this_century(*micros)).max()
     }
-
-    /// The rows of each group as a part of their own: row `r` goes to `groups[r]`, which is below `count`. Rejects and
-    /// what is counted stay with group 0. To be called on a settled part.
-    pub fn split(self, groups: &[u16], count: usize) -> Vec<Part> {
-        let mut parts: Vec<Part> = Vec::new();
-        parts.resize_with(count, || Part {
-            number: self.number,
-            span: self.span.clone(),
-            spilled: self.spilled,
-            ..Part::default()
-        });
-        // Neighbours mostly belong together, so that whole stretches of rows move at once: their rows, their group,
-        // and the row there that the first of them becomes.
-        let mut stretches: Vec<(Range<u32>, usize, u32)> = Vec::new();
-        for stretch in groups.chunk_by(|a, b| a == b) {
-            let begin = stretches.last().map_or(0, |(rows, ..)| rows.end);
-            let rows = begin..begin + stretch.len() as u32;
-            let group = usize::from(stretch[0]);
-            let part = &mut parts[group];
-            part.records.extend_from_slice(&self.records[rows.start as usize..rows.end as usize]);
-            stretches.push((rows, group, part.rows));
-            part.rows += stretch.len() as u32;
-        }
-        if let [(_, group, _)] = stretches[..] {
-            parts[group] = Part { rejects: Vec::new(), ignored: 0, ..self };
-            parts[0].rejects = self.rejects;
-            parts[0].ignored = self.ignored;
-            return parts;
-        }
-        let distribute = |cells: &Cells, kind: Kind| {
-            let mut shares: Vec<Option<Cells>> = vec![None; count];
-            let mut at = 0;
-            for (rows, group, place) in &stretches {
-                let begin = at;
-                at += cells.rows[at..].partition_point(|row| *row < rows.end);
-                if at > begin {
-                    let share = shares[*group].get_or_insert_with(|| Cells::new(kind));
-                    share.push_range(cells, begin..at, rows.start, *place);
-                }
-            }
-            shares
-        };
-        for PartColumn { identity, cells } in self.columns {
-            for (part, share) in parts.iter_mut().zip(distribute(&cells, identity.kind)) {
-                let columns = &mut part.columns;
-                columns.extend(share.map(|cells| PartColumn { identity: identity.clone(), cells }));
-            }
-        }
-        if let Some(cells) = self.overflow_cells {
-            for (part, share) in parts.iter_mut().zip(distribute(&cells, Kind::Json)) {
-                part.overflow_cells = share;
-            }
-        }
-        parts[0].rejects = self.rejects;
-        parts[0].ignored = self.ignored;
-        parts
-    }
 }
 
 /// The time that value `at` of a column of `kind` tells, in microseconds since 1970.

@@ -583,6 +583,7 @@ impl Tree {
         for place in 0..self.columns.len() {
             let Column { node, kind, cells } = &mut self.columns[place];
             if cells.is_empty() {
+                *cells = Cells::new(*kind);
                 continue;
             }
             // The next part mostly has as many; memory that is not touched costs nothing.
@@ -593,18 +594,41 @@ impl Tree {
         }
         columns.sort_by(|a, b| a.identity.cmp(&b.identity));
         let overflow = std::mem::take(&mut self.overflow);
-        self.filled = 0;
         let overflow = overflow.into_iter().filter(|(_, entries)| !entries.is_empty());
         let overflow = overflow.map(|(node, entries)| (self.path(node), entries)).collect();
+        let (rows, ignored, spilled) = (self.rows, self.ignored, self.spilled);
+        self.reset();
+        Part { columns, overflow, rows, ignored, spilled, ..Part::default() }
+    }
+
+    /// Forgets what depends on the records of one part, but for the cells.
+    fn reset(&mut self) {
+        self.overflow.clear();
+        self.filled = 0;
+        self.rows = 0;
+        self.ignored = 0;
+        self.spilled = false;
         let children = self.nodes.iter_mut().filter_map(|node| node.children.as_mut());
         children.for_each(|children| children.closed_behind = None);
-        Part {
-            columns,
-            overflow,
-            rows: std::mem::take(&mut self.rows),
-            ignored: std::mem::take(&mut self.ignored),
-            spilled: std::mem::take(&mut self.spilled),
-            ..Part::default()
+    }
+
+    /// Collects the next part in the memory of an earlier one, column by column. To be called before the next record.
+    pub(crate) fn reuse(&mut self, mut spare: Part) {
+        for place in 0..self.columns.len() {
+            let Column { node, kind, cells } = &self.columns[place];
+            let room = cells.room();
+            if !cells.is_empty() || room == 0 {
+                continue;
+            }
+            let identity = Identity::new(self.path(*node), *kind);
+            let found = spare.columns.binary_search_by(|column| column.identity.cmp(&identity));
+            let Ok(at) = found else { continue };
+            let earlier = &mut spare.columns[at].cells;
+            // What was needed once is not kept for ever.
+            if (room / 2..=room.saturating_mul(4)).contains(&earlier.room()) {
+                std::mem::swap(&mut self.columns[place].cells, earlier);
+                self.columns[place].cells.clear();
+            }
         }
     }
 
@@ -642,7 +666,8 @@ impl Tree {
 
     /// Drops all values, as if nothing had been read.
     pub(crate) fn clear(&mut self) {
-        self.take_part();
+        self.columns.iter_mut().for_each(|column| column.cells.clear());
+        self.reset();
     }
 }
 

@@ -28,7 +28,8 @@ use parquet::schema::types::ColumnDescPtr;
 use super::bits;
 use super::dictionary::{Dictionary, Worth};
 use super::{Compression, EncodeError};
-use crate::column::Texts;
+use crate::column::{Cells, Texts};
+use crate::path::Kind;
 
 /// Rows of a page; a multiple of eight, so that pages begin at whole bytes of a bitmap.
 const PAGE_ROWS: usize = 1 << 16;
@@ -45,6 +46,15 @@ pub(super) struct Column<'a> {
     /// The row of the part that is the first of the row group.
     pub(super) first_row: usize,
     pub(super) values: Content<'a>,
+}
+
+/// Cells of a column that lie apart in their part, and are brought together when their turn comes to be written.
+pub(super) struct Scattered<'a> {
+    pub(super) field: Arc<Field>,
+    pub(super) kind: Kind,
+    pub(super) cells: &'a Cells,
+    /// The rows of the part that are the rows of the row group, ascending.
+    pub(super) stretches: &'a [Range<u32>],
 }
 
 /// The values of a column, without gaps.
@@ -64,6 +74,8 @@ pub(super) struct Scratch {
     dictionary: Dictionary,
     page: Vec<u8>,
     levels: Vec<u8>,
+    /// By kind.
+    gathered: [Option<Cells>; Kind::ALL.len()],
 }
 
 enum Compressor {
@@ -85,7 +97,13 @@ impl Scratch {
                 Compressor::Zstd(Box::new(compressor.map_err(ParquetError::from)?))
             }
         };
-        Ok(Scratch { compressor, dictionary: Dictionary::default(), page: Vec::new(), levels: Vec::new() })
+        Ok(Scratch {
+            compressor,
+            dictionary: Dictionary::default(),
+            page: Vec::new(),
+            levels: Vec::new(),
+            gathered: [const { None }; Kind::ALL.len()],
+        })
     }
 }
 
@@ -122,6 +140,26 @@ impl Style {
             Style::Delta => Encoding::DELTA_BINARY_PACKED,
             Style::Dictionary(_) => Encoding::RLE_DICTIONARY,
         }
+    }
+}
+
+impl Scattered<'_> {
+    /// As [`Column::write`].
+    pub(super) fn write(
+        &self,
+        rows: usize,
+        descriptor: ColumnDescPtr,
+        codec: basic::Compression,
+        scratch: &mut Scratch,
+    ) -> Result<Chunk, EncodeError> {
+        let Scattered { field, kind, cells, stretches } = self;
+        let mut gathered = scratch.gathered[*kind as usize].take().unwrap_or_else(|| Cells::new(*kind));
+        gathered.clear();
+        gathered.gather(cells, stretches);
+        let column = Column::of_range(field.clone(), &gathered, 0..gathered.len(), 0);
+        let chunk = column.write(rows, descriptor, codec, scratch);
+        scratch.gathered[*kind as usize] = Some(gathered);
+        chunk
     }
 }
 

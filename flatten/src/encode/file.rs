@@ -13,8 +13,7 @@ use std::sync::Arc;
 use arrow::datatypes::Field;
 use parquet::file::writer::SerializedFileWriter;
 
-use super::chunk::Column;
-use super::{EncodeError, Encoder, LAYOUT, metadata, nullable};
+use super::{EncodeError, Encoder, LAYOUT, Source, metadata, nullable};
 use crate::column::Cells;
 use crate::naming::OVERFLOW;
 use crate::part::Part;
@@ -113,12 +112,12 @@ fn columns_of<'p>(
     part: &'p Part,
     columns: &'p [TableColumn],
     overflow: bool,
-) -> Result<Vec<Column<'p>>, EncodeError> {
+) -> Result<Vec<Source<'p>>, EncodeError> {
     let empty = |kind: Kind| &empty.iter().find(|(of, _)| *of == kind).expect("every kind is there").1;
     let mut ready = encoder.lineage(part.records.iter().map(|record| *record as i64));
     match part.overflow() {
         cells if overflow => {
-            ready.push(Column::of_cells(OVERFLOW, cells.unwrap_or(empty(Kind::Json)), Kind::Json));
+            ready.push(Source::of_cells(OVERFLOW, cells.unwrap_or(empty(Kind::Json)), Kind::Json));
         }
         Some(_) => return Err(EncodeError::NotRegistered(Identity::new(Path::new([OVERFLOW]), Kind::Json))),
         None => {}
@@ -128,7 +127,7 @@ fn columns_of<'p>(
         let found = part.columns.binary_search_by(|column| column.identity.cmp(identity));
         let cells = found.map_or_else(|_| empty(identity.kind), |at| &part.columns[at].cells);
         filled += usize::from(found.is_ok());
-        ready.push(Column::of_cells(name, cells, identity.kind));
+        ready.push(Source::of_cells(name, cells, identity.kind));
     }
     let is_known = |identity: &Identity| columns.iter().any(|column| column.identity == *identity);
     match part.columns.iter().find(|column| filled < part.columns.len() && !is_known(&column.identity)) {
@@ -137,8 +136,8 @@ fn columns_of<'p>(
     }
 }
 
-fn fields_of(columns: &[Column<'_>]) -> Vec<Arc<Field>> {
-    columns.iter().map(|column| column.field.clone()).collect()
+fn fields_of(columns: &[Source<'_>]) -> Vec<Arc<Field>> {
+    columns.iter().map(|column| column.field().clone()).collect()
 }
 
 impl<W: Write + Send> std::fmt::Debug for FileWriter<'_, W> {

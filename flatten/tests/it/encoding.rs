@@ -4,7 +4,8 @@
 use std::fmt::Write;
 use std::sync::Arc;
 
-use arrow::array::{Array, AsArray, RecordBatch};
+use arrow::array::{Array, AsArray, RecordBatch, UInt32Array};
+use arrow::compute::take;
 use arrow::datatypes::{DataType, Float64Type, Int64Type, TimestampMicrosecondType};
 use iotlake_fixtures::{Dirt, Kit, SplitMix64};
 use iotlake_flatten::{
@@ -213,23 +214,38 @@ fn what_is_written_is_what_the_part_holds() {
 }
 
 #[test]
-fn a_range_of_rows_is_the_file_of_a_part_of_these_rows() {
+fn rows_of_a_part_are_in_a_file_as_they_are_in_the_file_of_all() {
     let kit = Kit { seed: 9, dirt: Dirt::spread(0.1).unwrap(), ..Kit::default() };
     let mut text = Vec::new();
     kit.write_ndjson(&mut text, 3_000_000).unwrap();
     let empty = schema(&Contract::default());
     let mut part = parts(&text, 1 << 20, &empty, Options::default()).remove(0);
     let table = settle(&mut part, &empty);
+    let whole = read(ENCODER.encode(&part, &table).unwrap());
     let rows = part.rows;
-    for cuts in [vec![0, rows], vec![0, 1, 17, rows / 3, rows - 1, rows]] {
-        let groups = cuts.windows(2).enumerate();
-        let groups: Vec<u16> =
-            groups.flat_map(|(group, cut)| (cut[0]..cut[1]).map(move |_| group as u16)).collect();
-        let split = part.clone().split(&groups, cuts.len() - 1);
-        for (part_of_rows, cut) in split.iter().zip(cuts.windows(2)) {
-            let expected = ENCODER.encode(part_of_rows, &table).unwrap();
-            assert!(ENCODER.encode_rows(&part, cut[0]..cut[1], &table).unwrap() == expected, "{cut:?}");
+    let many: Vec<_> = (0..rows / 8).map(|at| 8 * at..8 * at + 1 + at % 7).collect();
+    let cases = [vec![0..rows], vec![17..rows / 3], vec![0..1, 5..rows / 2, rows - 1..rows], many];
+    for stretches in cases {
+        let file = ENCODER.encode_rows(&part, &stretches, &table).unwrap();
+        let found = read(file.clone());
+        let places: UInt32Array = stretches.iter().cloned().flatten().collect();
+        assert_eq!(found.num_rows(), places.len());
+        for (field, column) in whole.schema().fields().iter().zip(whole.columns()) {
+            let expected = take(column, &places, None).unwrap();
+            match found.column_by_name(field.name()) {
+                Some(column) => assert!(*column == expected, "{}", field.name()),
+                None => assert_eq!(expected.null_count(), places.len(), "{}", field.name()),
+            }
         }
+        // However the rows are told, the bytes are the same.
+        let halves: Vec<_> = stretches
+            .iter()
+            .flat_map(|rows| {
+                let middle = rows.start + (rows.end - rows.start) / 2;
+                [rows.start..middle, middle..rows.end]
+            })
+            .collect();
+        assert!(ENCODER.encode_rows(&part, &halves, &table).unwrap() == file);
     }
 }
 
@@ -242,19 +258,18 @@ fn a_part_that_was_not_settled_is_refused() {
 }
 
 #[test]
-fn a_part_splits_by_the_hour_its_records_tell() {
+fn rows_tell_their_hours_and_those_of_an_hour_are_a_file() {
     let empty = schema(&Contract::default());
-    let text = b"{\"ts\":1772355600000,\"a\":1}\n{\"ts\":1772359200000,\"a\":2}\n{\"a\":3}\n{\"ts\":1772355601000}\n";
+    let text = b"{\"ts\":1772355600000,\"a\":1}\n{\"ts\":1772359200000,\"b\":2}\n{\"a\":3}\n{\"ts\":1772355601000}\n";
     let mut part = parts(text, 64, &empty, Options::default()).remove(0);
     let hours = part.hours(&iotlake_flatten::Path::dotted("ts"));
     let told: Vec<Option<i8>> = hours.iter().map(|hour| hour.map(|hour| hour.hour)).collect();
     assert_eq!(told, [Some(9), Some(10), None, Some(9)]);
     let table = settle(&mut part, &empty);
-    let split = part.split(&[1, 2, 0, 1], 3);
-    let records: Vec<_> = split.iter().map(|part| part.records.clone()).collect();
-    assert_eq!(records, [vec![3], vec![1, 4], vec![2]]);
-    assert_eq!(split[1].columns.len(), 2);
-    let batch = read(ENCODER.encode(&split[1], &table).unwrap());
-    let a = batch.column_by_name("a").unwrap().as_primitive::<Float64Type>().clone();
+    let batch = read(ENCODER.encode_rows(&part, &[0..1, 3..4], &table).unwrap());
+    let records = batch.column_by_name("_record").unwrap().as_primitive::<Int64Type>();
+    assert_eq!(records.values().to_vec(), [1, 4]);
+    let a = batch.column_by_name("a").unwrap().as_primitive::<Float64Type>();
     assert_eq!((a.value(0), a.is_null(1)), (1.0, true));
+    assert!(batch.column_by_name("b").is_none());
 }
