@@ -263,9 +263,8 @@ impl<'a> Pass<'a> {
             return Ok(self.tree.push_text(node, Kind::String, raw)?);
         }
         let mut unescaped = std::mem::take(&mut self.tree.unescaped);
-        unescaped.clear();
         let pushed = unescape(raw, &mut unescaped)
-            .and_then(|()| Ok(self.tree.push_text(node, Kind::String, &unescaped)?));
+            .and_then(|length| Ok(self.tree.push_text(node, Kind::String, &unescaped[..length])?));
         self.tree.unescaped = unescaped;
         pushed
     }
@@ -384,13 +383,43 @@ fn eight_digits(digits: u64) -> u64 {
     low.wrapping_add(high) >> 32
 }
 
-/// Appends what the text of a string with escapes stands for, which is UTF-8 if the text is.
-fn unescape(mut text: &[u8], out: &mut Vec<u8>) -> Result<(), Unsure> {
-    while let Some(at) = memchr::memchr(b'\\', text) {
-        out.extend_from_slice(&text[..at]);
-        let (escape, behind) = text.get(at + 1..).and_then(|rest| rest.split_first()).ok_or(Unsure)?;
-        text = behind;
-        let byte = match escape {
+/// Writes what the text of a string with escapes stands for, which is UTF-8 if the text is, to the front of `out`; its
+/// length. `out` grows as needed and never shrinks, so that nothing is cleared for the next text.
+fn unescape(text: &[u8], out: &mut Vec<u8>) -> Result<usize, Unsure> {
+    // No escape is shorter than what it stands for.
+    if out.len() < text.len() {
+        out.resize(text.len(), 0);
+    }
+    let out = &mut out[..text.len()];
+    let (mut at, mut to) = (0, 0);
+    loop {
+        // Text up to the next escape, eight bytes at a time: what is copied too far is written over.
+        loop {
+            let (Some(from), Some(onto)) = (text.get(at..at + 8), out.get_mut(to..to + 8)) else {
+                let rest = &text[at..];
+                let length = rest.iter().position(|byte| *byte == b'\\').unwrap_or(rest.len());
+                out[to..to + length].copy_from_slice(&rest[..length]);
+                at += length;
+                to += length;
+                break;
+            };
+            onto.copy_from_slice(from);
+            let word = u64::from_le_bytes(from.try_into().expect("eight bytes"));
+            let backslash = zeros(word ^ (ONES * u64::from(b'\\')));
+            if backslash == 0 {
+                at += 8;
+                to += 8;
+                continue;
+            }
+            let length = (backslash.trailing_zeros() / 8) as usize;
+            at += length;
+            to += length;
+            break;
+        }
+        let Some(rest) = text.get(at + 1..) else { return Ok(to) };
+        let (escape, behind) = rest.split_first().ok_or(Unsure)?;
+        at += 2;
+        out[to] = match escape {
             b'"' | b'\\' | b'/' => *escape,
             b'b' => 0x08,
             b'f' => 0x0c,
@@ -398,26 +427,26 @@ fn unescape(mut text: &[u8], out: &mut Vec<u8>) -> Result<(), Unsure> {
             b'r' => b'\r',
             b't' => b'\t',
             b'u' => {
-                let mut code = unit(&mut text)?;
+                let mut rest = behind;
+                let mut code = unit(&mut rest)?;
                 if (0xd800..0xdc00).contains(&code) {
                     // The first half of a pair; the second one has to follow.
-                    text = text.strip_prefix(b"\\u").ok_or(Unsure)?;
-                    let low = unit(&mut text)?;
+                    rest = rest.strip_prefix(b"\\u").ok_or(Unsure)?;
+                    let low = unit(&mut rest)?;
                     if !(0xdc00..0xe000).contains(&low) {
                         return Err(Unsure);
                     }
                     code = 0x1_0000 + ((code - 0xd800) << 10) + (low - 0xdc00);
                 }
                 let character = char::from_u32(code).ok_or(Unsure)?;
-                out.extend_from_slice(character.encode_utf8(&mut [0; 4]).as_bytes());
+                to += character.encode_utf8(&mut out[to..]).len();
+                at = text.len() - rest.len();
                 continue;
             }
             _ => return Err(Unsure),
         };
-        out.push(byte);
+        to += 1;
     }
-    out.extend_from_slice(text);
-    Ok(())
 }
 
 /// Takes the four hexadecimal digits of a UTF-16 code unit.
@@ -439,21 +468,28 @@ enum Text {
     Escaped,
 }
 
+/// A byte of ones in each place.
+const ONES: u64 = u64::MAX / 255;
+const HIGH: u64 = ONES * 128;
+
+/// A flag in the highest bit of each byte that is zero. One may be wrong behind the first that is right, never before it.
+#[inline(always)]
+fn zeros(word: u64) -> u64 {
+    word.wrapping_sub(ONES) & !word & HIGH
+}
+
 /// The offset of the quote that ends the string whose text begins at `at`, and what the text is. Control characters end
 /// nothing.
 #[inline(always)]
 fn string_end(bytes: &[u8], mut at: usize) -> Result<(usize, Text), Unsure> {
-    const ONES: u64 = u64::MAX / 255;
-    const HIGH: u64 = ONES * 128;
     let mut text = Text::Ascii;
-    // Eight bytes at a time. A flag may be wrong behind the first one, never before it.
+    // Eight bytes at a time.
     while let Some(word) = bytes.get(at..at + 8) {
         let word = u64::from_le_bytes(word.try_into().expect("eight bytes"));
-        let zero = |word: u64| word.wrapping_sub(ONES) & !word;
-        let quote = zero(word ^ (ONES * u64::from(b'"')));
-        let backslash = zero(word ^ (ONES * u64::from(b'\\')));
+        let quote = zeros(word ^ (ONES * u64::from(b'"')));
+        let backslash = zeros(word ^ (ONES * u64::from(b'\\')));
         let control = word.wrapping_sub(ONES * 0x20) & !word;
-        let special = (quote | backslash | control) & HIGH;
+        let special = quote | backslash | (control & HIGH);
         // The lowest flag less one: all bits below it, or all of them where there is none.
         if word & HIGH & special.wrapping_sub(1) != 0 && text == Text::Ascii {
             text = Text::Utf8;
@@ -511,6 +547,8 @@ mod tests {
     fn escapes_stand_for_what_the_authority_says() {
         let parts = [
             "a",
+            "eight by",
+            "seventeen letters",
             "é\u{1f321}",
             "\\n",
             "\\\"",
@@ -532,20 +570,20 @@ mod tests {
             "\\u0000",
         ];
         let mut refused = 0;
+        let mut unescaped = Vec::new();
         let count = parts.len();
         for at in 0..count.pow(3) {
             let [first, second, third] =
                 [at % count, at / count % count, at / count / count].map(|at| parts[at]);
             let text = format!("{first}{second}{third}");
-            let mut unescaped = Vec::new();
             let ours = unescape(text.as_bytes(), &mut unescaped)
                 .ok()
-                .map(|()| String::from_utf8(unescaped).unwrap());
+                .map(|length| String::from_utf8(unescaped[..length].to_vec()).unwrap());
             let theirs = authority::string(&format!("\"{text}\"")).ok().map(|text| text.into_owned());
             assert_eq!(ours, theirs, "{text}");
             refused += usize::from(ours.is_none());
         }
-        assert!((1000..7000).contains(&refused), "{refused}");
+        assert!((1000..9000).contains(&refused), "{refused}");
     }
 
     #[test]
