@@ -85,6 +85,7 @@ ONE = [
 SETS = {
     "kit": [*HOURS, *ONE, ("iotlake convert, one file", convert, "one")],
     "wide": [("iotlake, one hour", backfill, "one"), *ONE],
+    "sparse": [("iotlake, one hour", backfill, "one"), *ONE],
     "strings": [("iotlake, one hour", backfill, "one"), *ONE],
 }
 
@@ -121,7 +122,7 @@ def answer(files, fields):
         sums += [f"count({column})", f"sum(hash({value}))::VARCHAR"]
     names = ", ".join(f"'{file}'" for file in files)
     query = f"SELECT {', '.join(sums)} FROM read_parquet([{names}], union_by_name = true, hive_partitioning = false)"
-    ask = "import duckdb, json, sys; print(json.dumps(duckdb.execute(sys.stdin.read()).fetchone()))"
+    ask = "import duckdb, json, sys; duckdb.execute('SET enable_progress_bar = false'); print(json.dumps(duckdb.execute(sys.stdin.read()).fetchone()))"
     asked = subprocess.run([sys.executable, "-c", ask], input=query, capture_output=True, text=True, check=True)
     row = json.loads(asked.stdout)
     return row[0], {shape.name(keys): row[1 + 2 * at : 3 + 2 * at] for at, keys in enumerate(fields)}

@@ -30,7 +30,7 @@ impl Overflow {
         for key in keys {
             self.push_key(key);
         }
-        self.push_text(row, text);
+        self.push_text(row, text.as_bytes());
     }
 
     fn push_key(&mut self, key: &str) {
@@ -38,9 +38,9 @@ impl Overflow {
         self.bytes.extend_from_slice(key.as_bytes());
     }
 
-    fn push_text(&mut self, row: u32, text: &str) {
+    fn push_text(&mut self, row: u32, text: &[u8]) {
         let begin = self.bytes.len() as u32;
-        self.bytes.extend_from_slice(text.as_bytes());
+        self.bytes.extend_from_slice(text);
         self.entries.push(Place { row, text: begin, end: self.bytes.len() as u32 });
     }
 
@@ -61,7 +61,7 @@ impl Overflow {
         for at in 0..other.entries.len() {
             self.push_key(key);
             self.bytes.extend_from_slice(other.keys(at));
-            self.push_text(other.entries[at].row, text(other.text(at)));
+            self.push_text(other.entries[at].row, other.text(at));
         }
     }
 
@@ -82,29 +82,30 @@ impl Overflow {
         // They come in order of rows, but for those that were handed up from another object.
         places.sort_by_key(|at| self.entries[*at].row);
         let mut cells = Cells::new(Kind::Json);
-        let mut json = String::new();
-        let mut last: Vec<usize> = Vec::new();
+        let mut json = Vec::new();
+        let mut last: &[usize] = &[];
         let mut order: Vec<usize> = Vec::new();
         for group in places.chunk_by(|a, b| self.entries[*a].row == self.entries[*b].row) {
             // Most rows have the keys of the row before, and so their order.
             let has_same_keys = last.len() == group.len()
                 && last.iter().zip(group).all(|(a, b)| self.keys(*a) == self.keys(*b));
             if !has_same_keys {
-                order = (0..group.len()).collect();
+                order.clear();
+                order.extend(0..group.len());
                 order.sort_by(|a, b| keys(self.keys(group[*a])).cmp(keys(self.keys(group[*b]))));
-                last = group.to_vec();
+                last = group;
             }
             json.clear();
             self.write_object(order.iter().map(|place| group[*place]), &mut json);
-            cells.push_text(self.entries[group[0]].row, json.as_bytes());
+            cells.push_text(self.entries[group[0]].row, &json);
         }
         cells
     }
 
     /// Writes the sorted entries of one row as nested objects.
-    fn write_object(&self, sorted: impl Iterator<Item = usize>, json: &mut String) {
-        let mut open: Vec<&str> = Vec::new();
-        json.push('{');
+    fn write_object(&self, sorted: impl Iterator<Item = usize>, json: &mut Vec<u8>) {
+        let mut open: Vec<&[u8]> = Vec::new();
+        json.push(b'{');
         for at in sorted {
             let mut parents = keys(self.keys(at)).peekable();
             let mut shared = 0;
@@ -121,7 +122,7 @@ impl Overflow {
                 open.truncate(shared);
                 separate(json);
                 push_key(json, key);
-                json.push('{');
+                json.push(b'{');
                 open.push(key);
                 shared += 1;
             };
@@ -129,46 +130,43 @@ impl Overflow {
             open.truncate(shared);
             separate(json);
             push_key(json, last);
-            json.push_str(text(self.text(at)));
+            json.extend_from_slice(self.text(at));
         }
         close(json, open.len() + 1);
     }
 }
 
 /// The keys of an entry.
-fn keys(mut bytes: &[u8]) -> impl Iterator<Item = &str> {
+fn keys(mut bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
     std::iter::from_fn(move || {
         let (length, rest) = bytes.split_first_chunk()?;
         let (key, rest) = rest.split_at(u32::from_le_bytes(*length) as usize);
         bytes = rest;
-        Some(text(key))
+        Some(key)
     })
 }
 
-fn close(json: &mut String, objects: usize) {
-    json.extend(std::iter::repeat_n('}', objects));
+fn close(json: &mut Vec<u8>, objects: usize) {
+    json.extend(std::iter::repeat_n(b'}', objects));
 }
 
 /// A comma, unless this is the first in its object.
-fn separate(json: &mut String) {
-    if !json.ends_with('{') {
-        json.push(',');
+fn separate(json: &mut Vec<u8>) {
+    if !json.ends_with(b"{") {
+        json.push(b',');
     }
 }
 
-fn push_key(json: &mut String, key: &str) {
-    if key.bytes().any(|byte| matches!(byte, b'"' | b'\\' | 0..0x20)) {
-        json.push_str(&serde_json::to_string(key).expect("text is JSON"));
+fn push_key(json: &mut Vec<u8>, key: &[u8]) {
+    if key.iter().any(|byte| matches!(byte, b'"' | b'\\' | 0..0x20)) {
+        let key = std::str::from_utf8(key).expect("keys were pushed as str");
+        serde_json::to_writer(&mut *json, key).expect("text is JSON and memory takes it");
     } else {
-        json.push('"');
-        json.push_str(key);
-        json.push('"');
+        json.push(b'"');
+        json.extend_from_slice(key);
+        json.push(b'"');
     }
-    json.push(':');
-}
-
-fn text(bytes: &[u8]) -> &str {
-    std::str::from_utf8(bytes).expect("keys and texts were pushed as str")
+    json.push(b':');
 }
 
 #[cfg(test)]
@@ -187,7 +185,7 @@ mod tests {
         let cells = overflow.into_cells();
         assert_eq!(cells.rows, [1, 3]);
         let Values::Text(texts) = cells.values else { panic!() };
-        assert_eq!(text(texts.get(0)), r#"{"a":"four","b":{"x":{"\"q":[3]},"y":2},"c":5}"#);
-        assert_eq!(text(texts.get(1)), r#"{"z":1}"#);
+        assert_eq!(texts.get(0), br#"{"a":"four","b":{"x":{"\"q":[3]},"y":2},"c":5}"#);
+        assert_eq!(texts.get(1), br#"{"z":1}"#);
     }
 }

@@ -11,8 +11,9 @@
 //! the result must not.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
 use std::sync::Arc;
+
+use foldhash::HashMap;
 
 use crate::authority::{Value, compact};
 use crate::column::Cells;
@@ -199,7 +200,7 @@ impl Tree {
             nodes: Vec::new(),
             columns: Vec::new(),
             filled: 0,
-            overflow: HashMap::new(),
+            overflow: HashMap::default(),
             overflowed: false,
             touched: Vec::new(),
             numbers,
