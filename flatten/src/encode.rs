@@ -296,12 +296,7 @@ impl<'a> Source<'a> {
     }
 
     /// The same for some of its rows, if it has a value in one of them.
-    fn of_rows(
-        name: &str,
-        cells: &'a Cells,
-        kind: Kind,
-        stretches: &'a [Range<u32>],
-    ) -> Option<Source<'a>> {
+    fn of_rows(name: &str, cells: &'a Cells, kind: Kind, stretches: &'a [Range<u32>]) -> Option<Source<'a>> {
         if let [rows] = stretches {
             let begin = cells.seek(0, rows.start);
             let range = begin..cells.seek(begin, rows.end);
