@@ -23,6 +23,8 @@ import { plan, run, survey, type Patiences, type Request } from '../../scripts/u
 import { waitFor } from '../../scripts/waiting';
 import { describeWithServer, start, type StandIn } from './stand-in';
 
+jest.setTimeout(90_000);
+
 const QUICK: Patiences = {
   stack: { every: 50, atMost: 30_000 },
   detached: { every: 50, atMost: 5_000 },
@@ -86,7 +88,7 @@ describeWithServer('uninstall', () => {
   beforeAll(async () => {
     server = await start();
     aws = new Aws('eu-west-1');
-  }, 90_000);
+  });
 
   afterAll(async () => server.stop());
 
@@ -173,7 +175,7 @@ describeWithServer('uninstall', () => {
     const again: string[] = [];
     expect(await run(aws, aws, request('keep', false), (line) => again.push(line), QUICK)).toEqual(left);
     expect(again).toEqual([]);
-  }, 60_000);
+  });
 
   test('with data: nothing but the waiting key remains, and the name can be deployed again', async () => {
     await deploy('gone');
@@ -188,7 +190,7 @@ describeWithServer('uninstall', () => {
       expect(await bucketIsThere('lake-gone')).toBe(false);
       await deploy('gone');
     }
-  }, 60_000);
+  });
 
   test('an environment that never was: nothing to take away', async () => {
     const found = await survey(aws, aws, request('never', true));
