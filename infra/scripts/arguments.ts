@@ -76,8 +76,10 @@ export function read(words: readonly string[], options: Options): Arguments {
   );
   let parsed: Record<string, string | boolean | undefined>;
   try {
-    parsed = parseArgs({ args: [...words], options: config, strict: true, allowPositionals: false })
-      .values as Record<string, string | boolean | undefined>;
+    parsed = parseArgs({ args: [...words], options: config, strict: true, allowPositionals: false }).values as Record<
+      string,
+      string | boolean | undefined
+    >;
   } catch (error) {
     throw new UsageError(messageOf(error));
   }

@@ -87,9 +87,13 @@ interface ClientOptions {
 /** Whether AWS said that what was asked for is not there. */
 export function isMissing(error: unknown): boolean {
   const name = error instanceof Error ? error.name : '';
-  return ['NotFound', 'NoSuchBucket', 'NotFoundException', 'ResourceNotFoundException', 'EntityNotFoundException'].includes(
-    name,
-  );
+  return [
+    'NotFound',
+    'NoSuchBucket',
+    'NotFoundException',
+    'ResourceNotFoundException',
+    'EntityNotFoundException',
+  ].includes(name);
 }
 
 /** The answer, or nothing if what was asked for is not there. */

@@ -15,7 +15,10 @@ export async function stackOf(aws: Aws, environment: string): Promise<LiveStack>
   const name = `iotlake-${environment}`;
   const stack = await find(aws.cloudFormation, name);
   if (stack !== undefined) return stack;
-  throw new Failure(`there is no stack ${name}`, 'is it the right --region, the right account, the right --environment?');
+  throw new Failure(
+    `there is no stack ${name}`,
+    'is it the right --region, the right account, the right --environment?',
+  );
 }
 
 /** An output of the stack. */

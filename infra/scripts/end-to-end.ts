@@ -29,7 +29,8 @@ main('end-to-end', 'Onboards a device, publishes a message, removes the device.'
       const [row] = await query(aws.athena, { name }, sql);
       return Number(row?.get('n')) > 0 ? true : undefined;
     });
-    if (found !== true) throw new Failure(`${deviceId} is not in the lake after 20 minutes`, 'see TROUBLESHOOTING.md, "No rows"');
+    if (found !== true)
+      throw new Failure(`${deviceId} is not in the lake after 20 minutes`, 'see TROUBLESHOOTING.md, "No rows"');
   };
   const target = {
     tokenEndpoint: output(stack, 'tokenEnpoint'),

@@ -41,6 +41,9 @@ async function keep(file: string, table: TableInput): Promise<void> {
   try {
     await writeFile(file, `${JSON.stringify(table, undefined, 2)}\n`, { flag: 'wx' });
   } catch (error) {
-    throw new Failure(`the definition of ${table.Name} cannot be kept: ${messageOf(error)}`, '--replace names a new file');
+    throw new Failure(
+      `the definition of ${table.Name} cannot be kept: ${messageOf(error)}`,
+      '--replace names a new file',
+    );
   }
 }

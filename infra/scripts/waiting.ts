@@ -9,10 +9,7 @@ export interface Patience {
 }
 
 /** Asks until there is an answer; `undefined` if time is over first. At least one question is asked. */
-export async function waitFor<T>(
-  patience: Patience,
-  ask: () => Promise<T | undefined>,
-): Promise<T | undefined> {
+export async function waitFor<T>(patience: Patience, ask: () => Promise<T | undefined>): Promise<T | undefined> {
   const end = Date.now() + patience.atMost;
   for (;;) {
     const answer = await ask();

@@ -76,13 +76,7 @@ async function fieldsOf(glue: GlueClient, side: Side): Promise<Field[]> {
   return fields(columns);
 }
 
-async function ask(
-  aws: Aws,
-  workgroup: Workgroup,
-  side: Side,
-  day: Day,
-  all: readonly Field[],
-): Promise<Tallies> {
+async function ask(aws: Aws, workgroup: Workgroup, side: Side, day: Day, all: readonly Field[]): Promise<Tallies> {
   const tallies: Tallies = new Map();
   for (let from = 0; from === 0 || from < all.length; from += FIELDS_PER_QUERY) {
     const asked = all.slice(from, from + FIELDS_PER_QUERY);
@@ -91,12 +85,7 @@ async function ask(
   return tallies;
 }
 
-async function rejected(
-  aws: Aws,
-  workgroup: Workgroup,
-  side: Side,
-  day: Day,
-): Promise<number | undefined> {
+async function rejected(aws: Aws, workgroup: Workgroup, side: Side, day: Day): Promise<number | undefined> {
   const request = { DatabaseName: side.database, Name: `${side.table}_rejects` };
   if ((await unlessMissing(aws.glue.send(new GetTableCommand(request)))) === undefined) return undefined;
   const [row] = await query(aws.athena, workgroup, rejectsQuestion(side, day));

@@ -114,7 +114,12 @@ async function publish(target: Target, device: Envelope, deviceId: string): Prom
   });
   try {
     const message = {
-      device: { gatewayId: target.serial, deviceId, capabilityModelId: 'urn:rigado:S1_Sensor:2', dtmi: 'dtmi:rigado:S1Sensor;1' },
+      device: {
+        gatewayId: target.serial,
+        deviceId,
+        capabilityModelId: 'urn:rigado:S1_Sensor:2',
+        dtmi: 'dtmi:rigado:S1Sensor;1',
+      },
       measurements: { temperature: 21.5, humidity: 47.8, batteryLevel: 100, rssi: -63 },
     };
     // With QoS 1 the broker says that it has it; a policy that forbids it closes the connection.

@@ -24,9 +24,7 @@ export async function exists(client: S3Client, bucket: string): Promise<boolean>
 
 /** Whether there is anything in a bucket, old versions included. */
 export async function isEmpty(client: S3Client, bucket: string): Promise<boolean> {
-  const answer = await unlessMissing(
-    client.send(new ListObjectVersionsCommand({ Bucket: bucket, MaxKeys: 1 })),
-  );
+  const answer = await unlessMissing(client.send(new ListObjectVersionsCommand({ Bucket: bucket, MaxKeys: 1 })));
   return (answer?.Versions?.length ?? 0) + (answer?.DeleteMarkers?.length ?? 0) === 0;
 }
 

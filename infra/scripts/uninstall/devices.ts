@@ -180,7 +180,8 @@ async function believed(patience: Patience, what: string, deletion: () => Promis
       return true;
     } catch (error) {
       if (isMissing(error)) return true;
-      const conflict = error instanceof Error && ['DeleteConflictException', 'InvalidRequestException'].includes(error.name);
+      const conflict =
+        error instanceof Error && ['DeleteConflictException', 'InvalidRequestException'].includes(error.name);
       if (!conflict) throw error;
       return undefined;
     }

@@ -95,8 +95,13 @@ export async function plan(found: Survey, request: Request): Promise<string[]> {
     const others = certificateArns.filter((arn) => !known.has(arn));
     lines.push(...others.map((arn) => `  ${arn} (attached to the policy, not recorded)`));
   }
-  lines.push(...found.live.map(({ stack }) => `delete the stack ${stack.name} (${stack.status}, ${stack.resources.length} resources)`));
-  if (request.deletesData) lines.push('DELETE what the stacks would keep: buckets, tables, log groups; keys after 30 days');
+  lines.push(
+    ...found.live.map(
+      ({ stack }) => `delete the stack ${stack.name} (${stack.status}, ${stack.resources.length} resources)`,
+    ),
+  );
+  if (request.deletesData)
+    lines.push('DELETE what the stacks would keep: buckets, tables, log groups; keys after 30 days');
   return lines;
 }
 
@@ -130,12 +135,7 @@ export async function run(
 }
 
 /** What remains, after data that stacks kept is removed if that was asked for. */
-async function whatRemains(
-  aws: Aws,
-  dashboards: Aws,
-  request: Request,
-  found: Survey,
-): Promise<remains.Remain[]> {
+async function whatRemains(aws: Aws, dashboards: Aws, request: Request, found: Survey): Promise<remains.Remain[]> {
   const all: remains.Remain[] = [];
   for (const client of new Set([aws, dashboards])) {
     const resources = [

@@ -55,7 +55,13 @@ test('days are told from what is none', () => {
 test('sums may differ in their last digits, and no further', () => {
   const side = (sum: string): Tallies => {
     const tallies: Tallies = new Map();
-    const row = new Map([['hour', '08'], ['device', 'a'], ['row_count', '3'], ['c0', '3'], ['s0', sum]]);
+    const row = new Map([
+      ['hour', '08'],
+      ['device', 'a'],
+      ['row_count', '3'],
+      ['c0', '3'],
+      ['s0', sum],
+    ]);
     tally(tallies, [row], [{ name: 't', columns: [{ name: 't', sum: 'number' }] }]);
     return tallies;
   };

@@ -22,7 +22,10 @@ describeWithServer('wizard', () => {
   beforeAll(async () => {
     server = await start();
     aws = new Aws('eu-west-1');
-    const secret = (SecretString: string): object => ({ Type: 'AWS::SecretsManager::Secret', Properties: { SecretString } });
+    const secret = (SecretString: string): object => ({
+      Type: 'AWS::SecretsManager::Secret',
+      Properties: { SecretString },
+    });
     const template = {
       Resources: {
         Other: secret('plain text'),

@@ -39,28 +39,30 @@ const LOCKED_ROLE = {
 /** CloudFormation with a stack whose deletions fail in turn as `rounds` say, and then succeed. */
 function cloudFormation(rounds: (typeof FULL_BUCKET)[][]): { client: CloudFormationClient; retained: string[][] } {
   const retained: string[][] = [];
-  let failed: typeof FULL_BUCKET[] = [];
+  let failed: (typeof FULL_BUCKET)[] = [];
   let status = 'CREATE_COMPLETE';
   const client = new CloudFormationClient({ region: 'eu-west-1' });
   client.middlewareStack.add(
-    (_next, context) => async ({ input }) => {
-      const metadata = { $metadata: {} };
-      const respond = (output: object) => ({ output: { ...metadata, ...output }, response: {} }) as never;
-      switch (context.commandName) {
-        case DeleteStackCommand.name:
-          if (status !== 'DELETE_FAILED' && 'RetainResources' in input) throw new Error('only of a DELETE_FAILED stack');
-          retained.push((input as { RetainResources?: string[] }).RetainResources ?? []);
-          failed = rounds.shift() ?? [];
-          status = failed.length > 0 ? 'DELETE_FAILED' : 'DELETE_COMPLETE';
-          return respond({});
-        case DescribeStacksCommand.name:
-          return respond({ Stacks: [{ StackId: ID, StackName: 'iotlake-int', StackStatus: status }] });
-        case ListStackResourcesCommand.name:
-          return respond({ StackResourceSummaries: failed });
-        default:
-          throw new Error(`${context.commandName} was not expected`);
-      }
-    },
+    (_next, context) =>
+      async ({ input }) => {
+        const metadata = { $metadata: {} };
+        const respond = (output: object) => ({ output: { ...metadata, ...output }, response: {} }) as never;
+        switch (context.commandName) {
+          case DeleteStackCommand.name:
+            if (status !== 'DELETE_FAILED' && 'RetainResources' in input)
+              throw new Error('only of a DELETE_FAILED stack');
+            retained.push((input as { RetainResources?: string[] }).RetainResources ?? []);
+            failed = rounds.shift() ?? [];
+            status = failed.length > 0 ? 'DELETE_FAILED' : 'DELETE_COMPLETE';
+            return respond({});
+          case DescribeStacksCommand.name:
+            return respond({ Stacks: [{ StackId: ID, StackName: 'iotlake-int', StackStatus: status }] });
+          case ListStackResourcesCommand.name:
+            return respond({ StackResourceSummaries: failed });
+          default:
+            throw new Error(`${context.commandName} was not expected`);
+        }
+      },
     { step: 'initialize' },
   );
   return { client, retained };

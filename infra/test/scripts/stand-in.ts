@@ -20,9 +20,7 @@ export const PYTHON = join(VENV, 'bin', 'python');
 /** `describe`, or `describe.skip` where there is no server to start. */
 export const describeWithServer = existsSync(join(VENV, 'bin', 'ministack'))
   ? describe
-  : Object.assign(
-      (name: string, body: () => void) => describe.skip(`${name} (no server: run \`make venv\`)`, body),
-    );
+  : Object.assign((name: string, body: () => void) => describe.skip(`${name} (no server: run \`make venv\`)`, body));
 
 /** A server that runs. */
 export interface StandIn {

@@ -3,10 +3,7 @@
  *
  * Its CloudFormation deletes buckets with what is in them, which AWS's refuses: for that see `stacks.test.ts`.
  */
-import {
-  CreateStackCommand,
-  DescribeStacksCommand,
-} from '@aws-sdk/client-cloudformation';
+import { CreateStackCommand, DescribeStacksCommand } from '@aws-sdk/client-cloudformation';
 import { PutItemCommand, ScanCommand } from '@aws-sdk/client-dynamodb';
 import {
   AttachPolicyCommand,
@@ -76,7 +73,11 @@ function template(environment: string): string {
         Properties: { RuleName: `iotlake_${environment}`, TopicRulePayload: payload },
       },
       Key: { Type: 'AWS::KMS::Key', Properties: { KeyPolicy: policy } },
-      Logs: { Type: 'AWS::Logs::LogGroup', DeletionPolicy: 'Retain', Properties: { LogGroupName: `/iotlake/${environment}` } },
+      Logs: {
+        Type: 'AWS::Logs::LogGroup',
+        DeletionPolicy: 'Retain',
+        Properties: { LogGroupName: `/iotlake/${environment}` },
+      },
     },
   });
 }
