@@ -18,9 +18,10 @@ const VENV = process.env.IOTLAKE_VENV ?? resolve(__dirname, '../../../.venv-aws'
 export const PYTHON = join(VENV, 'bin', 'python');
 
 /** `describe`, or `describe.skip` where there is no server to start. */
-export const describeWithServer = existsSync(join(VENV, 'bin', 'ministack'))
-  ? describe
-  : Object.assign((name: string, body: () => void) => describe.skip(`${name} (no server: run \`make venv\`)`, body));
+export function describeWithServer(name: string, body: () => void): void {
+  if (existsSync(join(VENV, 'bin', 'ministack'))) describe(name, body);
+  else describe.skip(`${name} (no server: run \`make venv\`)`, body);
+}
 
 /** A server that runs. */
 export interface StandIn {

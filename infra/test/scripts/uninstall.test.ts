@@ -193,6 +193,27 @@ describeWithServer('uninstall', () => {
     }
   });
 
+  test('stopped after any step, the next run does the rest', async () => {
+    await deploy('stop');
+    await onboard('stop', 'device-4', true);
+    await fill('raw-stop');
+    await fill('lake-stop');
+    const steps = ['rule ', 'offboarded', 'bucket ', 'deleting ', 'stack iotlake-stop deleted'];
+    for (const step of steps) {
+      const die = (line: string): void => {
+        if (line.startsWith(step)) throw new Error(`killed after: ${step}`);
+      };
+      await expect(run(aws, aws, request('stop', true), die, QUICK)).rejects.toThrow(`killed after: ${step}`);
+      // What a step did is not there to be done again.
+      if (step === 'offboarded') await onboard('stop', 'device-5', false);
+    }
+    const left = await run(aws, aws, request('stop', true), () => undefined, QUICK);
+    expect(left.map(({ type }) => type)).toEqual(['AWS::KMS::Key']);
+    for (const thingName of ['device-4', 'device-5']) {
+      expect(await unlessMissing(aws.iot.send(new DescribeThingCommand({ thingName })))).toBeUndefined();
+    }
+  });
+
   test('an environment that never was: nothing to take away', async () => {
     const found = await survey(aws, aws, request('never', true));
     expect(await plan(found, request('never', false))).toEqual([]);
