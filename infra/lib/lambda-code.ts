@@ -1,0 +1,24 @@
+/**
+ * Where a function's zip comes from: a file that `make lambda` built, or a bucket, for the form without a toolchain.
+ */
+import * as fs from 'node:fs';
+import * as path from 'node:path';
+
+import { aws_lambda as lambda } from 'aws-cdk-lib';
+
+/** The functions that are built from Rust. */
+export type Binary = 'ingest' | 'onboarding';
+
+/** Gives the code of a function. */
+export type CodeSource = (binary: Binary) => lambda.Code;
+
+/** Zips in a folder. One that is missing stops the synthesis with what to do. */
+export function zipsIn(directory: string): CodeSource {
+  return (binary) => {
+    const zip = path.join(directory, `${binary}-arm64.zip`);
+    if (!fs.existsSync(zip)) {
+      throw new Error(`${zip} is missing: run \`make lambda\`, or name the folder with -c lambdaDirectory=FOLDER`);
+    }
+    return lambda.Code.fromAsset(zip);
+  };
+}
