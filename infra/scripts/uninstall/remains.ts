@@ -4,7 +4,11 @@
  * In come the resources that the stacks had; out comes a line for each that AWS still shows, with why and until when.
  * Each kind is asked for at its own service: a stack's memory says what was kept, not what has been removed since.
  */
-import { DescribeUserPoolCommand } from '@aws-sdk/client-cognito-identity-provider';
+import {
+  DeleteUserPoolCommand,
+  DescribeUserPoolCommand,
+  UpdateUserPoolCommand,
+} from '@aws-sdk/client-cognito-identity-provider';
 import { DeleteLogGroupCommand, DescribeLogGroupsCommand } from '@aws-sdk/client-cloudwatch-logs';
 import { DeleteTableCommand, DescribeTableCommand, UpdateTableCommand } from '@aws-sdk/client-dynamodb';
 import { GetDatabaseCommand } from '@aws-sdk/client-glue';
@@ -51,6 +55,20 @@ const LOG_GROUP: Kind = {
   },
 };
 
+const TABLE: Kind = {
+  async look(aws, name) {
+    const answer = await unlessMissing(aws.dynamoDb.send(new DescribeTableCommand({ TableName: name })));
+    if (answer === undefined || answer.Table?.TableStatus === 'DELETING') return undefined;
+    return stays(`table of devices, about ${answer.Table?.ItemCount ?? 0} records`);
+  },
+  async remove(aws, name) {
+    const request = { TableName: name, DeletionProtectionEnabled: false };
+    const table = await unlessMissing(aws.dynamoDb.send(new DescribeTableCommand({ TableName: name })));
+    if (table?.Table?.DeletionProtectionEnabled === true) await aws.dynamoDb.send(new UpdateTableCommand(request));
+    await unlessMissing(aws.dynamoDb.send(new DeleteTableCommand({ TableName: name })));
+  },
+};
+
 const KINDS: Readonly<Record<string, Kind>> = {
   'AWS::S3::Bucket': {
     async look(aws, name) {
@@ -59,19 +77,8 @@ const KINDS: Readonly<Record<string, Kind>> = {
     },
     remove: (aws, name) => buckets.remove(aws.s3, name),
   },
-  'AWS::DynamoDB::Table': {
-    async look(aws, name) {
-      const answer = await unlessMissing(aws.dynamoDb.send(new DescribeTableCommand({ TableName: name })));
-      if (answer === undefined || answer.Table?.TableStatus === 'DELETING') return undefined;
-      return stays(`table of devices, about ${answer.Table?.ItemCount ?? 0} records`);
-    },
-    async remove(aws, name) {
-      const request = { TableName: name, DeletionProtectionEnabled: false };
-      const table = await unlessMissing(aws.dynamoDb.send(new DescribeTableCommand({ TableName: name })));
-      if (table?.Table?.DeletionProtectionEnabled === true) await aws.dynamoDb.send(new UpdateTableCommand(request));
-      await unlessMissing(aws.dynamoDb.send(new DeleteTableCommand({ TableName: name })));
-    },
-  },
+  'AWS::DynamoDB::Table': TABLE,
+  'AWS::DynamoDB::GlobalTable': TABLE,
   'AWS::KMS::Key': {
     async look(aws, name) {
       const answer = await unlessMissing(aws.kms.send(new DescribeKeyCommand({ KeyId: name })));
@@ -92,7 +99,13 @@ const KINDS: Readonly<Record<string, Kind>> = {
   'AWS::Cognito::UserPool': {
     async look(aws, name) {
       const answer = await unlessMissing(aws.cognito.send(new DescribeUserPoolCommand({ UserPoolId: name })));
-      return answer && stays('user pool; remove its domain, then the pool, in the console of Cognito');
+      return answer && stays('user pool, with the API user');
+    },
+    async remove(aws, name) {
+      // The other settings fall back to defaults by this, which does not matter to a pool that is deleted next.
+      const request = { UserPoolId: name, DeletionProtection: 'INACTIVE' as const };
+      await aws.cognito.send(new UpdateUserPoolCommand(request));
+      await unlessMissing(aws.cognito.send(new DeleteUserPoolCommand({ UserPoolId: name })));
     },
   },
   'AWS::SecretsManager::Secret': {

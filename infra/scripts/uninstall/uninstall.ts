@@ -43,6 +43,9 @@ export const PATIENCES: Patiences = {
   policy: 75_000,
 };
 
+/** How CloudFormation calls a table; the second is what CDK's newer construct makes, also in one region. */
+const TABLE_TYPES = ['AWS::DynamoDB::Table', 'AWS::DynamoDB::GlobalTable'];
+
 /** The names of an environment's stacks, in the order in which they go. */
 export function stackNames(environment: string): readonly string[] {
   return [`iotlake-pipeline-${environment}`, `iotlake-dashboards-${environment}`, `iotlake-${environment}`];
@@ -68,7 +71,7 @@ export async function survey(aws: Aws, dashboards: Aws, request: Request): Promi
     former.push({ resources: await stacks.formerResources(client.cloudFormation, name), aws: client });
   }
   const resources = live.flatMap(({ stack }) => stack.resources);
-  const tables = [...ids(resources, 'AWS::DynamoDB::Table'), ...request.tables];
+  const tables = TABLE_TYPES.flatMap((type) => ids(resources, type)).concat(request.tables);
   const fleet = await findFleet(aws.iot, aws.dynamoDb, ids(resources, 'AWS::IoT::Policy'), tables);
   return { live, former, fleet };
 }
@@ -101,7 +104,7 @@ export async function plan(found: Survey, request: Request): Promise<string[]> {
     ),
   );
   if (request.deletesData)
-    lines.push('DELETE what the stacks would keep: buckets, tables, log groups; keys after 30 days');
+    lines.push('DELETE what the stacks would keep: buckets, tables, user pools, log groups; keys after 30 days');
   return lines;
 }
 

@@ -31,9 +31,10 @@ const QUICK: Patiences = {
 /** What an environment has of each kind that is in the way of its deletion, or outlives it. */
 function template(environment: string): string {
   const table = {
-    Type: 'AWS::DynamoDB::Table',
+    Type: 'AWS::DynamoDB::GlobalTable',
     DeletionPolicy: 'Retain',
     Properties: {
+      Replicas: [{ Region: 'eu-west-1', DeletionProtectionEnabled: true }],
       TableName: `devices-${environment}`,
       BillingMode: 'PAY_PER_REQUEST',
       AttributeDefinitions: [
@@ -71,6 +72,11 @@ function template(environment: string): string {
       Rule: {
         Type: 'AWS::IoT::TopicRule',
         Properties: { RuleName: `iotlake_${environment}`, TopicRulePayload: payload },
+      },
+      Users: {
+        Type: 'AWS::Cognito::UserPool',
+        DeletionPolicy: 'Retain',
+        Properties: { UserPoolName: `users-${environment}`, DeletionProtection: 'ACTIVE' },
       },
       Key: { Type: 'AWS::KMS::Key', Properties: { KeyPolicy: policy } },
       Logs: {
@@ -149,7 +155,7 @@ describeWithServer('uninstall', () => {
       'OFFBOARD 2 certificates and 1 recorded devices:',
       '  device-1',
       expect.stringMatching(/ {2}arn:aws:iot:.*:cert\/.* \(attached to the policy, not recorded\)/),
-      expect.stringMatching(/delete the stack iotlake-keep \(CREATE_COMPLETE, 7 resources\)/),
+      expect.stringMatching(/delete the stack iotlake-keep \(CREATE_COMPLETE, 8 resources\)/),
     ]);
     // Showing it changed nothing.
     await aws.iot.send(new DescribeThingCommand({ thingName: 'device-1' }));
@@ -165,9 +171,13 @@ describeWithServer('uninstall', () => {
     }
     const { Count } = await aws.dynamoDb.send(new ScanCommand({ TableName: 'devices-keep' }));
     expect(Count).toBe(0);
-    const names = left.map(({ type, name, goesByItself }) => [type, goesByItself ? 'key' : name]);
+    const names = left.map(({ type, name, goesByItself }) => {
+      if (type === 'AWS::Cognito::UserPool') return [type, 'pool'];
+      return [type, goesByItself ? 'key' : name];
+    });
     expect(names).toEqual([
-      ['AWS::DynamoDB::Table', 'devices-keep'],
+      ['AWS::Cognito::UserPool', 'pool'],
+      ['AWS::DynamoDB::GlobalTable', 'devices-keep'],
       ['AWS::KMS::Key', 'key'],
       ['AWS::Logs::LogGroup', '/iotlake/keep'],
       ['AWS::S3::Bucket', 'lake-keep'],
