@@ -2,7 +2,13 @@
  * What clients need to know: one API user that survives redeploys, and the quickstart's `infra-config` keys in a
  * secret. The contact is told where they are, never what they are.
  */
-import { aws_iam as iam, aws_secretsmanager as secretsmanager, aws_sns as sns, RemovalPolicy, Stack } from 'aws-cdk-lib';
+import {
+  aws_iam as iam,
+  aws_secretsmanager as secretsmanager,
+  aws_sns as sns,
+  RemovalPolicy,
+  Stack,
+} from 'aws-cdk-lib';
 import { Construct } from 'constructs';
 
 import { AtDeployment } from './at-deployment';
@@ -45,11 +51,7 @@ export class AccessHandover extends Construct {
       script: 'handover.py',
       statements: [
         new iam.PolicyStatement({
-          actions: [
-            'cognito-idp:AdminCreateUser',
-            'cognito-idp:AdminSetUserPassword',
-            'cognito-idp:AdminInitiateAuth',
-          ],
+          actions: ['cognito-idp:AdminCreateUser', 'cognito-idp:AdminSetUserPassword', 'cognito-idp:AdminInitiateAuth'],
           resources: [onboarding.userPool.userPoolArn],
         }),
         new iam.PolicyStatement({

@@ -64,7 +64,14 @@ export function definition(names: { functionArn: string; raw: string; results: s
               },
               Output: '{% $states.result.Payload %}',
               Retry: [
-                { ErrorEquals: ['Lambda.TooManyRequestsException'], IntervalSeconds: 5, MaxAttempts: 10, BackoffRate: 2, MaxDelaySeconds: 120, JitterStrategy: 'FULL' },
+                {
+                  ErrorEquals: ['Lambda.TooManyRequestsException'],
+                  IntervalSeconds: 5,
+                  MaxAttempts: 10,
+                  BackoffRate: 2,
+                  MaxDelaySeconds: 120,
+                  JitterStrategy: 'FULL',
+                },
                 { ErrorEquals: ['States.ALL'], IntervalSeconds: 10, MaxAttempts: 2, BackoffRate: 2 },
               ],
             },
@@ -109,7 +116,10 @@ export class Backfill extends Construct {
     );
     allow(['states:StartExecution'], [colon('stateMachine', name)]);
     allow(['states:RedriveExecution'], [colon('execution', `${name}/*`)]);
-    allow(['states:DescribeExecution', 'states:StopExecution'], [colon('execution', `${name}:*`), colon('execution', `${name}/*`)]);
+    allow(
+      ['states:DescribeExecution', 'states:StopExecution'],
+      [colon('execution', `${name}:*`), colon('execution', `${name}/*`)],
+    );
     // Deliveries of logs and traces belong to no resource that could be named.
     allow(
       [

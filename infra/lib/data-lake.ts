@@ -51,10 +51,16 @@ export class DataLake extends Construct {
         },
       },
     });
-    this.name('MessagesByHour', `SELECT year, month, day, hour, count(*) AS messages FROM "${settings.table}"
-GROUP BY 1, 2, 3, 4 ORDER BY 1 DESC, 2 DESC, 3 DESC, 4 DESC LIMIT 48`);
-    this.name('LatestRejects', `SELECT reason, line, _source FROM "${settings.table}_rejects"
-WHERE year = date_format(now(), '%Y') AND month = date_format(now(), '%m') LIMIT 100`);
+    this.name(
+      'MessagesByHour',
+      `SELECT year, month, day, hour, count(*) AS messages FROM "${settings.table}"
+GROUP BY 1, 2, 3, 4 ORDER BY 1 DESC, 2 DESC, 3 DESC, 4 DESC LIMIT 48`,
+    );
+    this.name(
+      'LatestRejects',
+      `SELECT reason, line, _source FROM "${settings.table}_rejects"
+WHERE year = date_format(now(), '%Y') AND month = date_format(now(), '%m') LIMIT 100`,
+    );
   }
 
   private name(id: string, queryString: string): void {
@@ -64,7 +70,7 @@ WHERE year = date_format(now(), '%Y') AND month = date_format(now(), '%m') LIMIT
       name: id,
       queryString,
     });
-    query.addDependency(this.workgroup);
-    query.addDependency(this.database);
+    query.addResourceDependency(this.workgroup);
+    query.addResourceDependency(this.database);
   }
 }

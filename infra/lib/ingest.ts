@@ -62,7 +62,7 @@ export class Ingest extends Construct {
       runtime: lambda.Runtime.PROVIDED_AL2023,
       architecture: lambda.Architecture.ARM_64,
       handler: 'bootstrap',
-      code: props.code('ingest'),
+      code: props.code(this, 'ingest'),
       role: role.withoutPolicyUpdates(),
       memorySize: 512,
       timeout: TIMEOUT,
@@ -102,7 +102,7 @@ export class Ingest extends Construct {
       queueConfigurations: [{ event: 's3:ObjectCreated:*', queue: this.queue.queueArn }],
     };
     const policy = this.queue.node.findChild('Policy').node.defaultChild as sqs.CfnQueuePolicy;
-    bucket.addDependency(policy);
+    bucket.addResourceDependency(policy);
   }
 
   /** What docs/aws.md lists, and nothing wider. */

@@ -68,8 +68,18 @@ export class Monitoring extends Construct {
     const deadLetters = ingest.deadLetters.metricApproximateNumberOfMessagesVisible({ statistic: 'Maximum', period });
     // Firehose waits before it delivers; beyond that and a minute rows are late.
     const late = settings.bufferSeconds + 60;
-    alarm('DeadLetters', deadLetters, 0, 'Objects could not be ingested: see docs/aws.md, "A message in the dead-letter queue"');
-    alarm('RuleErrors', ruleMetric('ErrorActionSuccess'), 0, 'The rule could not hand on messages; they lie under _rule-errors/');
+    alarm(
+      'DeadLetters',
+      deadLetters,
+      0,
+      'Objects could not be ingested: see docs/aws.md, "A message in the dead-letter queue"',
+    );
+    alarm(
+      'RuleErrors',
+      ruleMetric('ErrorActionSuccess'),
+      0,
+      'The rule could not hand on messages; they lie under _rule-errors/',
+    );
     alarm('RuleErrorsLost', ruleMetric('ErrorActionFailure'), 0, 'Messages that the rule could not hand on are lost');
     alarm('Freshness', own('Freshness', 'p90'), late, 'Rows are later than Firehose makes them', 3);
     alarm('Rejects', own('Rejected'), 100, 'Many records are rejected: query the table of rejects', 3);
@@ -77,7 +87,12 @@ export class Monitoring extends Construct {
     alarm('IngestErrors', of('Errors', ingest.function), 0, 'The function ingest fails', 3);
     alarm('IngestThrottles', of('Throttles', ingest.function), 0, 'The account has too few concurrent executions', 3);
     alarm('OnboardingErrors', of('Errors', onboarding.function), 0, 'The function onboarding fails');
-    alarm('OnboardingThrottles', of('Throttles', onboarding.function), 0, 'The account has too few concurrent executions');
+    alarm(
+      'OnboardingThrottles',
+      of('Throttles', onboarding.function),
+      0,
+      'The account has too few concurrent executions',
+    );
     if (settings.monthlyDollars > 0) {
       const charges = new cloudwatch.Metric({
         namespace: 'AWS/Billing',
@@ -93,7 +108,10 @@ export class Monitoring extends Construct {
     new cloudwatch.Dashboard(this, 'Dashboard', {
       dashboardName: `iotlake-${settings.environment}`,
       widgets: [
-        [graph('Records', own('RecordsIn'), own('RowsOut'), own('Rejected')), graph('Freshness, s', own('Freshness', 'p90'))],
+        [
+          graph('Records', own('RecordsIn'), own('RowsOut'), own('Rejected')),
+          graph('Freshness, s', own('Freshness', 'p90')),
+        ],
         [graph('Objects', own('ObjectsDone'), own('ObjectsFailed')), graph('Dead letters', deadLetters)],
         [
           graph('Rule', ruleMetric('TopicMatch'), ruleMetric('ErrorActionSuccess')),

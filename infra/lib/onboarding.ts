@@ -150,7 +150,7 @@ export class Onboarding extends Construct {
       runtime: lambda.Runtime.PROVIDED_AL2023,
       architecture: lambda.Architecture.ARM_64,
       handler: 'bootstrap',
-      code: code('onboarding'),
+      code: code(this, 'onboarding'),
       role: role.withoutPolicyUpdates(),
       memorySize: 256,
       // API Gateway waits no longer than 30 s.

@@ -2,17 +2,18 @@
 import * as fs from 'node:fs';
 import * as path from 'node:path';
 
-import { App, aws_lambda as lambda, type aws_s3 as s3 } from 'aws-cdk-lib';
+import { App } from 'aws-cdk-lib';
 import { Match, Template } from 'aws-cdk-lib/assertions';
 
 import { IotlakeStack } from '../../lib/iotlake-stack';
+import { zipsInBucket } from '../../lib/lambda-code';
 import { ERROR_PREFIX, RAW_PREFIX, RULE_ERRORS } from '../../lib/raw-delivery';
 import { readSettings } from '../../lib/settings';
 
 const settings = readSettings(() => undefined, {});
 const stack = new IotlakeStack(new App(), 'iotlake-int', {
   settings,
-  code: (binary) => lambda.Code.fromBucket({ bucketName: 'code' } as s3.IBucket, `${binary}.zip`),
+  code: zipsInBucket('code', ''),
 });
 const template = Template.fromStack(stack);
 const repository = path.join(__dirname, '..', '..', '..');
@@ -43,7 +44,7 @@ test.each([
   expect(given.filter((name) => !known.has(name))).toEqual([]);
 });
 
-test('keys are Firehose\'s, and what failed is under names that the engine skips', () => {
+test("keys are Firehose's, and what failed is under names that the engine skips", () => {
   const source = fs.readFileSync(path.join(repository, 'etl/src/source.rs'), 'utf8');
   const asEngine = RAW_PREFIX.replace('!{timestamp:yyyy/MM/dd/HH}', '{yyyy}/{MM}/{dd}/{HH}');
   expect(source).toContain(`"${asEngine}"`);
@@ -74,7 +75,7 @@ test('the event source is set as docs/aws.md says', () => {
   });
 });
 
-test('the API takes the wizard\'s token, format 1.0, from everywhere', () => {
+test("the API takes the wizard's token, format 1.0, from everywhere", () => {
   template.allResourcesProperties('AWS::ApiGatewayV2::Route', {
     AuthorizationType: 'JWT',
     AuthorizationScopes: ['aws.cognito.signin.user.admin'],
