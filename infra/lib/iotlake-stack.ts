@@ -15,6 +15,7 @@ import { Onboarding } from './onboarding';
 import { RawDelivery } from './raw-delivery';
 import { secureBucket } from './secure-bucket';
 import type { Settings } from './settings';
+import { SiteWise } from './sitewise';
 
 export interface IotlakeStackProps extends StackProps {
   readonly settings: Settings;
@@ -73,11 +74,13 @@ export class IotlakeStack extends Stack {
       ingest: this.ingest,
       onboarding: this.onboarding,
     });
+    const sitewise = settings.sitewise ? new SiteWise(this, 'SiteWise', { settings }) : undefined;
     new AccessHandover(this, 'AccessHandover', {
       settings,
       onboarding: this.onboarding,
       databaseName: this.lake.databaseName,
       topic,
+      ...(sitewise === undefined ? {} : { sitewiseRole: sitewise.role.roleArn }),
     });
     const outputs: Record<string, string> = {
       glueDbName: this.lake.databaseName,
@@ -88,6 +91,7 @@ export class IotlakeStack extends Stack {
       iotOnboardingApiUrl: this.onboarding.apiUrl,
       rawBucketName: this.rawDelivery.bucket.bucketName,
       lakeBucketName: this.lake.bucket.bucketName,
+      ...(sitewise === undefined ? {} : { iotSitewiseServiceRole: sitewise.role.roleArn }),
     };
     for (const [name, value] of Object.entries(outputs)) new CfnOutput(this, name, { value });
   }

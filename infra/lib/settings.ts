@@ -6,6 +6,8 @@
  */
 import * as path from 'node:path';
 
+import { DEVICES_DUE, readDevices, type SiteWiseDevice } from './sitewise/models';
+
 /** Everything that the stack is built from. Texts may be CloudFormation parameters in the release form. */
 export interface Settings {
   /** Marks every name, so that several live in one account and region. */
@@ -36,6 +38,18 @@ export interface Settings {
   readonly machineClient: boolean;
   /** Dollars a month after which the contact is told; needs the account's billing alarms, which are in us-east-1. */
   readonly monthlyDollars: number;
+  /** A user of QuickSight who gets the dashboard; empty: no dashboard. */
+  readonly quickSightAdminUserName: string;
+  /** The region in which QuickSight knows that user; empty: the stack's. */
+  readonly quickSightAdminUserRegion: string;
+  /** Whether QuickSight asks Athena each time, or keeps a copy that it renews every hour. */
+  readonly quickSightImport: string;
+  /** A template of QuickSight in place of our panels; empty: ours. */
+  readonly sourceTemplateArn: string;
+  /** Whether values also go to SiteWise, live. */
+  readonly sitewise: boolean;
+  /** The devices that get an asset. */
+  readonly sitewiseDevices: readonly SiteWiseDevice[];
   /** Folder of `ingest-arm64.zip` and `onboarding-arm64.zip`. */
   readonly lambdaDirectory: string;
 }
@@ -72,6 +86,12 @@ export function readSettings(context: Read, variables: NodeJS.ProcessEnv = proce
     }
     return value;
   };
+  const devices = (name: string): SiteWiseDevice[] => {
+    const value = raw(name) ?? '';
+    const list = readDevices(value);
+    if (list === undefined) problems.push(`${name} is \`${value}\`: ${DEVICES_DUE}`);
+    return list ?? [];
+  };
   const environment = text('environment', 'int', NAME, 'up to 16 of a-z and 0-9, a letter first, are due');
   const settings: Settings = {
     environment,
@@ -94,8 +114,35 @@ export function readSettings(context: Read, variables: NodeJS.ProcessEnv = proce
     queryLimitBytes: number('queryLimitBytes', 100 * 2 ** 30, 10_000_000, Number.MAX_SAFE_INTEGER),
     machineClient: flag('machineClient', false),
     monthlyDollars: number('monthlyDollars', 0, 0, 1_000_000),
+    quickSightAdminUserName: text(
+      'quickSightAdminUserName',
+      '',
+      /^[^\s:*?]{0,256}$/,
+      'the name of a user of QuickSight is due, as the list of users shows it',
+    ),
+    quickSightAdminUserRegion: text('quickSightAdminUserRegion', '', /^$|^[a-z]{2}(-[a-z]+)+-\d$/, 'a region is due'),
+    quickSightImport: text(
+      'quickSightImport',
+      'DIRECT_QUERY',
+      /^(DIRECT_QUERY|SPICE)$/,
+      'DIRECT_QUERY or SPICE is due',
+    ),
+    sourceTemplateArn: text(
+      'sourceTemplateArn',
+      '',
+      /^$|^arn:[^:]+:quicksight:[^:]*:\d{12}:template\/\S+$/,
+      'the ARN of a template of QuickSight is due',
+    ),
+    sitewise: flag('sitewise', false),
+    sitewiseDevices: devices('sitewiseDevices'),
     lambdaDirectory: raw('lambdaDirectory') ?? BUILT,
   };
+  if (settings.quickSightAdminUserName !== '' && settings.contract !== 'rigado') {
+    problems.push(`contract is \`${settings.contract}\`: the dashboard reads the view that only rigado has`);
+  }
+  if (settings.sitewiseDevices.length > 0 && !settings.sitewise) {
+    problems.push('sitewiseDevices are given, but sitewise is false');
+  }
   if (problems.length > 0) throw new Error(`the settings are wrong: ${problems.join('; ')}`);
   return settings;
 }
