@@ -6,12 +6,20 @@
  * another, where the account's identities are. Queries run with a role that reads this lake and writes results of this
  * workgroup, so that nothing has to be allowed by hand to QuickSight as a whole.
  */
-import { aws_athena as athena, aws_iam as iam, aws_quicksight as quicksight, aws_s3 as s3, Stack } from 'aws-cdk-lib';
+import {
+  aws_athena as athena,
+  aws_iam as iam,
+  aws_quicksight as quicksight,
+  aws_s3 as s3,
+  Stack,
+  Validations,
+} from 'aws-cdk-lib';
 import { Construct } from 'constructs';
 
 import { CALCULATED, query, QUERY_COLUMNS, viewOf } from './dashboards/data-set';
 import { definition, PLACEHOLDER } from './dashboards/panels';
 import type { Settings } from './settings';
+import { acknowledgeWildcard } from './wildcards';
 
 export interface DashboardsProps {
   readonly settings: Settings;
@@ -95,8 +103,8 @@ export class Dashboards extends Construct {
       sslProperties: { disableSsl: false },
       permissions: permissions('DataSource'),
     });
-    // QuickSight tries a query when the source is made.
-    source.node.addDependency(this.role);
+    // QuickSight tries a query when the source is made, so that the role must have its policy by then.
+    source.node.addDependency(this.role.node.findChild('DefaultPolicy'));
 
     const dataSet = new quicksight.CfnDataSet(this, 'DataSet', {
       ...common,
@@ -133,6 +141,10 @@ export class Dashboards extends Construct {
         },
       },
       permissions: permissions('DataSet'),
+    });
+    Validations.of(dataSet).acknowledge({
+      id: 'CloudFormation-Validate::W9009',
+      reason: "The form of data sets that QuickSight's templates, and so a given one, were made on; it is still taken",
     });
     if (settings.quickSightImport === 'SPICE') {
       const schedule = new quicksight.CfnRefreshSchedule(this, 'Refresh', {
@@ -179,6 +191,11 @@ export class Dashboards extends Construct {
     const stack = Stack.of(this);
     const glue = (resource: string, resourceName?: string): string =>
       stack.formatArn({ service: 'glue', resource, ...(resourceName === undefined ? {} : { resourceName }) });
+    const tables = glue('table', `${databaseName}/*`);
+    const [lake, written] = [bucket, results].map((each) => Stack.of(each).exportValue(each.bucketArn)) as [
+      string,
+      string,
+    ];
     const role = new iam.Role(this, 'Role', { assumedBy: new iam.ServicePrincipal('quicksight.amazonaws.com') });
     const allow = (actions: string[], resources: string[]): void => {
       role.addToPolicy(new iam.PolicyStatement({ actions, resources }));
@@ -216,14 +233,14 @@ export class Dashboards extends Construct {
         'glue:GetTable',
         'glue:GetTables',
       ],
-      [glue('catalog'), glue('database', databaseName), glue('table', `${databaseName}/*`)],
+      [glue('catalog'), glue('database', databaseName), tables],
     );
-    allow(['s3:GetBucketLocation', 's3:ListBucket'], [bucket.bucketArn, results.bucketArn]);
-    allow(['s3:GetObject'], [bucket.arnForObjects('*')]);
-    allow(
-      ['s3:AbortMultipartUpload', 's3:GetObject', 's3:ListMultipartUploadParts', 's3:PutObject'],
-      [results.arnForObjects('*')],
-    );
+    allow(['s3:GetBucketLocation', 's3:ListBucket'], [lake, written]);
+    allow(['s3:GetObject'], [`${lake}/*`]);
+    allow(['s3:AbortMultipartUpload', 's3:GetObject', 's3:ListMultipartUploadParts', 's3:PutObject'], [`${written}/*`]);
+    acknowledgeWildcard(role, tables, 'The view reads the table; QuickSight lists what the database has');
+    acknowledgeWildcard(role, `${lake}/*`, "A query reads whichever of the lake's files have its rows");
+    acknowledgeWildcard(role, `${written}/*`, 'Athena names results by the id of the query');
     return role;
   }
 }

@@ -18,6 +18,7 @@ import { Construct } from 'constructs';
 
 import type { Settings } from './settings';
 import { alias, MEASUREMENTS, modelName, MODELS, type Measurement, type ModelName } from './sitewise/models';
+import { acknowledgeWildcard } from './wildcards';
 
 export interface SiteWiseProps {
   readonly settings: Settings;
@@ -100,14 +101,13 @@ export class SiteWise extends Construct {
         conditions: { StringEquals: { 'aws:SourceAccount': stack.account } },
       }),
     });
-    role.addToPolicy(
-      new iam.PolicyStatement({
-        actions: ['iotsitewise:BatchPutAssetPropertyValue'],
-        resources: ['asset', 'time-series'].map((resource) =>
-          stack.formatArn({ service: 'iotsitewise', resource, resourceName: '*' }),
-        ),
-      }),
+    const resources = ['asset', 'time-series'].map((resource) =>
+      stack.formatArn({ service: 'iotsitewise', resource, resourceName: '*' }),
     );
+    role.addToPolicy(new iam.PolicyStatement({ actions: ['iotsitewise:BatchPutAssetPropertyValue'], resources }));
+    for (const arn of resources) {
+      acknowledgeWildcard(role, arn, 'Assets get their ids when devices are added, later than this role');
+    }
     role.addToPolicy(
       new iam.PolicyStatement({
         actions: ['logs:CreateLogStream', 'logs:DescribeLogStreams', 'logs:PutLogEvents'],
@@ -151,7 +151,7 @@ export class SiteWise extends Construct {
       },
     });
     // The policy is a resource of its own; without it the rule's first messages would be refused.
-    rule.node.addDependency(this.role);
+    rule.node.addDependency(this.role.node.findChild('DefaultPolicy'));
     return rule;
   }
 }

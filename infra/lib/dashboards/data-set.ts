@@ -43,7 +43,11 @@ measurements.accel.x measurements.accel.y measurements.accel.z`,
 const AS_NUMBER = 'measurements.temperature.string';
 
 const quoted = (name: string): string => `"${name}"`;
-const number = (text: string): string => `TRY_CAST(${quoted(text)} AS double)`;
+/** Text as a number. `NaN` and `Infinity` are numbers to a cast; one of them would be the average of its minute. */
+const number = (text: string): string => {
+  const value = `TRY_CAST(${quoted(text)} AS double)`;
+  return `CASE WHEN abs(${value}) <= 1.7976931348623157E308 THEN ${value} END`;
+};
 const wholeOr = (name: string): string => `${quoted(`${name}.double`)}, CAST(${quoted(`${name}.int`)} AS double)`;
 
 /** Columns beside the view's, one clean number for each measurement that the dashboard draws. */
