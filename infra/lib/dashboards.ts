@@ -144,7 +144,7 @@ export class Dashboards extends Construct {
     });
     Validations.of(dataSet).acknowledge({
       id: 'CloudFormation-Validate::W9009',
-      reason: "The form of data sets that QuickSight's templates, and so a given one, were made on; it is still taken",
+      reason: 'The form of data sets that templates were made on; its successor could not be tried without an account',
     });
     if (settings.quickSightImport === 'SPICE') {
       const schedule = new quicksight.CfnRefreshSchedule(this, 'Refresh', {

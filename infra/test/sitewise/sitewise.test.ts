@@ -4,6 +4,7 @@ import * as path from 'node:path';
 
 import { App, Stack } from 'aws-cdk-lib';
 import { Match, Template } from 'aws-cdk-lib/assertions';
+import * as ts from 'typescript';
 
 import { IotlakeStack } from '../../lib/iotlake-stack';
 import { zipsInBucket } from '../../lib/lambda-code';
@@ -20,6 +21,27 @@ const synthesize = (values: Record<string, string> = {}): Template => {
 };
 
 const template = synthesize();
+
+/** What the compiler finds wrong in a text that stands beside this file. */
+function mistakes(text: string): string[] {
+  const file = path.join(__dirname, 'dashboard-in-memory.ts');
+  const options: ts.CompilerOptions = {
+    strict: true,
+    noEmit: true,
+    skipLibCheck: true,
+    types: [],
+    target: ts.ScriptTarget.ES2022,
+    module: ts.ModuleKind.ESNext,
+    moduleResolution: ts.ModuleResolutionKind.Bundler,
+  };
+  const host = ts.createCompilerHost(options);
+  const { fileExists, getSourceFile } = host;
+  host.fileExists = (name) => name === file || fileExists(name);
+  host.getSourceFile = (name, ...rest) =>
+    name === file ? ts.createSourceFile(name, text, ts.ScriptTarget.ES2022) : getSourceFile(name, ...rest);
+  const program = ts.createProgram([file], options, host);
+  return ts.getPreEmitDiagnostics(program).map(({ messageText }) => ts.flattenDiagnosticMessageText(messageText, ' '));
+}
 const MODEL = 'AWS::IoTSiteWise::AssetModel';
 const ASSET = 'AWS::IoTSiteWise::Asset';
 const RULE = 'AWS::IoT::TopicRule';
@@ -200,6 +222,19 @@ describe('the Grafana dashboard', () => {
       expect(type).toBe(isBoolean === true ? 'state-timeline' : 'timeseries');
     }
   });
+
+  test("is what Grafana's own schema calls a dashboard", () => {
+    // A mapping's kind is an enumeration there, which a literal of JSON is not assignable to.
+    const literal = source.replaceAll('"type": "value"', '"type": MappingType.ValueToText');
+    const names = [...new Set([...literal.matchAll(/MappingType/g)].map(([name]) => name)), 'type Dashboard'];
+    const text = `import { ${names.join(', ')} } from '@grafana/schema';\nexport const dashboard: Dashboard = ${literal};\n`;
+    expect(mistakes(text)).toEqual([]);
+    // The check bites: a panel's place is needed, and a version is a number.
+    expect(mistakes(text.replace('"schemaVersion": 39', '"schemaVersion": "39"')).join()).toContain('not assignable');
+    expect(mistakes(text.replace('"drawStyle"', '"type": 1, "drawStyle"').replace('"h": 1,', '')).join()).toContain(
+      "'h'",
+    );
+  }, 60_000);
 
   test('uses no variable that it does not have, no id twice, no place twice', () => {
     const variables = dashboard.templating.list.map(({ name }) => name);
