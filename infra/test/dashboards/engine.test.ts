@@ -19,7 +19,7 @@ const binary = [
 const whereBuilt = binary === undefined ? describe.skip : describe;
 
 whereBuilt('the engine (IOTLAKE_BINARY, or target/*/iotlake), asked the query of the data set', () => {
-  const lake = fs.mkdtempSync(path.join(os.tmpdir(), 'dashboards-'));
+  let lake: string;
   const ask = (sql: string): Record<string, unknown>[] =>
     execFileSync(binary!, ['query', '--lake', lake, '--format', 'json', sql], { encoding: 'utf8' })
       .split('\n')
@@ -30,6 +30,7 @@ whereBuilt('the engine (IOTLAKE_BINARY, or target/*/iotlake), asked the query of
   const always = ours.replace(/\nWHERE[\s\S]*/, '');
 
   beforeAll(() => {
+    lake = fs.mkdtempSync(path.join(os.tmpdir(), 'dashboards-'));
     const sample = path.join(repository, 'fixtures', 'sample');
     try {
       execFileSync(binary!, ['backfill', sample, '--lake', lake, '--contract', 'rigado', '--table', 'events'], {
