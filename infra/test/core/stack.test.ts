@@ -1,0 +1,108 @@
+/** The stack as it is synthesized, with no account, no network and no zips. */
+import * as fs from 'node:fs';
+import * as path from 'node:path';
+
+import { App } from 'aws-cdk-lib';
+import { Match, Template } from 'aws-cdk-lib/assertions';
+
+import { IotlakeStack } from '../../lib/iotlake-stack';
+import { zipsInBucket } from '../../lib/lambda-code';
+import { ERROR_PREFIX, RAW_PREFIX, RULE_ERRORS } from '../../lib/raw-delivery';
+import { readSettings } from '../../lib/settings';
+
+const settings = readSettings(() => undefined, {});
+const stack = new IotlakeStack(new App(), 'iotlake-int', {
+  settings,
+  code: zipsInBucket('code', ''),
+});
+const template = Template.fromStack(stack);
+const repository = path.join(__dirname, '..', '..', '..');
+
+test('every output that the quickstart had is there', () => {
+  for (const name of [
+    'glueDbName',
+    'athenaTableName',
+    'userPoolId',
+    'cognitoAppClientId',
+    'tokenEnpoint',
+    'iotOnboardingApiUrl',
+  ]) {
+    template.hasOutput(name, {});
+  }
+});
+
+test.each([
+  ['ingest', 'etl/src/ingest/settings.rs', /name: "([A-Z_]+)"/g, 'Raw objects become rows of the lake'],
+  ['onboarding', 'onboarding/src/settings.rs', /variable\(\s*"([A-Z_]+)"/g, 'Devices get their identity'],
+])('every variable of %s is one that the function reads', (_, file, pattern, Description) => {
+  const source = fs.readFileSync(path.join(repository, file), 'utf8');
+  const known = new Set([...source.matchAll(pattern)].map(([, name]) => name));
+  expect(known.size).toBe(12);
+  const [found] = Object.values(template.findResources('AWS::Lambda::Function', { Properties: { Description } }));
+  const given = Object.keys(found?.['Properties'].Environment.Variables as object);
+  expect(given.length).toBeGreaterThan(5);
+  expect(given.filter((name) => !known.has(name))).toEqual([]);
+});
+
+test("keys are Firehose's, and what failed is under names that the engine skips", () => {
+  const source = fs.readFileSync(path.join(repository, 'etl/src/source.rs'), 'utf8');
+  const asEngine = RAW_PREFIX.replace('!{timestamp:yyyy/MM/dd/HH}', '{yyyy}/{MM}/{dd}/{HH}');
+  expect(source).toContain(`"${asEngine}"`);
+  expect(ERROR_PREFIX.startsWith('!{firehose:error-output-type}/')).toBe(true);
+  expect(RULE_ERRORS.startsWith('_')).toBe(true);
+  template.hasResourceProperties('AWS::KinesisFirehose::DeliveryStream', {
+    ExtendedS3DestinationConfiguration: Match.objectLike({ Prefix: RAW_PREFIX, ErrorOutputPrefix: ERROR_PREFIX }),
+  });
+  template.hasResourceProperties('AWS::IoT::TopicRule', {
+    TopicRulePayload: {
+      Sql: "SELECT *, timestamp() as ts FROM 'data/#'",
+      AwsIotSqlVersion: '2016-03-23',
+      Actions: [{ Firehose: Match.objectLike({ Separator: '\n' }) }],
+    },
+  });
+});
+
+test('the event source is set as docs/aws.md says', () => {
+  template.hasResourceProperties('AWS::Lambda::EventSourceMapping', {
+    BatchSize: 10,
+    MaximumBatchingWindowInSeconds: 1,
+    FunctionResponseTypes: ['ReportBatchItemFailures'],
+    ScalingConfig: { MaximumConcurrency: 10 },
+  });
+  template.hasResourceProperties('AWS::SQS::Queue', {
+    VisibilityTimeout: 720,
+    RedrivePolicy: Match.objectLike({ maxReceiveCount: 10 }),
+  });
+});
+
+test("the API takes the wizard's token, format 1.0, from everywhere", () => {
+  template.allResourcesProperties('AWS::ApiGatewayV2::Route', {
+    AuthorizationType: 'JWT',
+    AuthorizationScopes: ['aws.cognito.signin.user.admin'],
+  });
+  template.hasResourceProperties('AWS::ApiGatewayV2::Integration', { PayloadFormatVersion: '1.0' });
+  template.hasResourceProperties('AWS::ApiGatewayV2::Api', {
+    CorsConfiguration: Match.objectLike({ AllowOrigins: ['*'], AllowMethods: ['*'] }),
+  });
+  template.hasResourceProperties('AWS::Cognito::UserPoolClient', { RefreshTokenValidity: 2650 * 24 * 60 });
+});
+
+test('buckets are private, TLS only, versioned', () => {
+  template.allResourcesProperties('AWS::S3::Bucket', { VersioningConfiguration: { Status: 'Enabled' } });
+  template.resourcePropertiesCountIs(
+    'AWS::S3::BucketPolicy',
+    {
+      PolicyDocument: {
+        Statement: Match.arrayWith([
+          Match.objectLike({ Effect: 'Deny', Condition: { Bool: { 'aws:SecureTransport': 'false' } } }),
+        ]),
+      },
+    },
+    4,
+  );
+});
+
+test('wrong settings are told all at once', () => {
+  const wrong: Record<string, string> = { environment: 'A-1', rootMqttTopic: 'data', bufferSeconds: 'soon' };
+  expect(() => readSettings((name) => wrong[name], {})).toThrow(/environment.*rootMqttTopic.*bufferSeconds/s);
+});
