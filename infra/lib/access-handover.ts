@@ -48,7 +48,7 @@ export class AccessHandover extends Construct {
     };
     this.call = new AtDeployment(this, 'Handover', {
       settings,
-      script: 'handover.py',
+      script: 'handover',
       statements: [
         new iam.PolicyStatement({
           actions: ['cognito-idp:AdminCreateUser', 'cognito-idp:AdminSetUserPassword', 'cognito-idp:AdminInitiateAuth'],

@@ -2,7 +2,6 @@
  * What has to be called while a stack is deployed: a small function whose code stands in the template, so that the
  * template deploys without any file beside it, and the custom resource that calls it.
  */
-import * as fs from 'node:fs';
 import * as path from 'node:path';
 
 import {
@@ -14,12 +13,13 @@ import {
   RemovalPolicy,
 } from 'aws-cdk-lib';
 import { Construct } from 'constructs';
+import { buildSync } from 'esbuild';
 
 import type { Settings } from './settings';
 
 export interface AtDeploymentProps {
   readonly settings: Settings;
-  /** The file in `at-deployment/`. */
+  /** The file in `at-deployment/`, without its ending. */
   readonly script: string;
   readonly statements: iam.PolicyStatement[];
   readonly properties: Record<string, string>;
@@ -39,9 +39,9 @@ export class AtDeployment extends Construct {
     for (const statement of props.statements) role.addToPolicy(statement);
     log.grantWrite(role);
     this.function = new lambda.Function(this, 'Function', {
-      runtime: lambda.Runtime.PYTHON_3_14,
+      runtime: lambda.Runtime.NODEJS_24_X,
       handler: 'index.handler',
-      code: lambda.Code.fromInline(fs.readFileSync(path.join(__dirname, 'at-deployment', props.script), 'utf8')),
+      code: lambda.Code.fromInline(bundled(props.script)),
       role: role.withoutPolicyUpdates(),
       timeout: Duration.minutes(3),
       logGroup: log,
@@ -53,4 +53,20 @@ export class AtDeployment extends Construct {
       properties: props.properties,
     });
   }
+}
+
+/** A script as one file of JavaScript; the runtime brings AWS's clients with it. */
+export function bundled(script: string): string {
+  const { outputFiles } = buildSync({
+    entryPoints: [path.join(__dirname, 'at-deployment', `${script}.ts`)],
+    bundle: true,
+    platform: 'node',
+    target: 'node22',
+    format: 'cjs',
+    external: ['@aws-sdk/*'],
+    legalComments: 'none',
+    minify: true,
+    write: false,
+  });
+  return outputFiles[0]?.text ?? '';
 }

@@ -44,7 +44,7 @@ export class IotlakeStack extends Stack {
     this.ingest = new Ingest(this, 'Ingest', { settings, code, raw: this.rawDelivery.bucket, lake: this.lake });
     const init = new AtDeployment(this, 'Init', {
       settings,
-      script: 'init.py',
+      script: 'init',
       statements: [
         new iam.PolicyStatement({
           actions: ['lambda:InvokeFunction'],
