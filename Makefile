@@ -8,7 +8,7 @@ RIVALS := benches/rivals/requirements.txt
 FUZZER := onboarding/tests/requirements.txt
 CLIENT := onboarding/tests/api
 
-.PHONY: all test lint doc pure slow bench rivals growth venv debian lambda lambda-test
+.PHONY: all test lint doc pure infra slow bench rivals growth venv debian lambda lambda-test
 
 all: test
 
@@ -27,6 +27,10 @@ doc:
 ## pure: the core knows no I/O, and the library without features no SQL and no command line
 pure:
 	.ci/pure
+
+## infra: what deploys everything else: types, format, and the tests of templates and commands
+infra: .venv-aws/.complete
+	cd infra && npm ci --no-audit --no-fund --loglevel=error && npm run lint && npm test
 
 ## lambda: what is deployed, target/lambda/{ingest,onboarding}-<architecture>.zip. Those for x86-64 are linked against the
 ## glibc of Amazon Linux 2023, whatever this machine has; those for arm64 are made where the Rust toolchain has the target

@@ -519,7 +519,7 @@ impl Pipeline<'_> {
         };
         match hours {
             _ if part.rows == 0 => {}
-            None => write(source.hour.unwrap_or(Partition::UNKNOWN), &[0..part.rows])?,
+            None => write(source.hour.unwrap_or(Partition::UNKNOWN), std::slice::from_ref(&(0..part.rows)))?,
             Some(hours) => {
                 for (partition, stretches) in partitioned(&hours) {
                     write(partition, &stretches)?;

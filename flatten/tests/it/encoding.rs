@@ -223,9 +223,10 @@ fn rows_of_a_part_are_in_a_file_as_they_are_in_the_file_of_all() {
     let table = settle(&mut part, &empty);
     let whole = read(ENCODER.encode(&part, &table).unwrap());
     let rows = part.rows;
-    let many: Vec<_> = (0..rows / 8).map(|at| 8 * at..8 * at + 1 + at % 7).collect();
-    let cases = [vec![0..rows], vec![17..rows / 3], vec![0..1, 5..rows / 2, rows - 1..rows], many];
-    for stretches in cases {
+    let many = (0..rows / 8).map(|at| (8 * at, 8 * at + 1 + at % 7)).collect();
+    let cases = [vec![(0, rows)], vec![(17, rows / 3)], vec![(0, 1), (5, rows / 2), (rows - 1, rows)], many];
+    for case in cases {
+        let stretches: Vec<_> = case.into_iter().map(|(begin, end)| begin..end).collect();
         let file = ENCODER.encode_rows(&part, &stretches, &table).unwrap();
         let found = read(file.clone());
         let places: UInt32Array = stretches.iter().cloned().flatten().collect();
