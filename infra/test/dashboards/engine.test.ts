@@ -2,7 +2,7 @@
  * The data set's query, asked of the engine itself: a lake is made of the sample, dirt included, and queried through the
  * view. It runs where `iotlake` is built; its SQL is DataFusion's, whose words for all that the query uses are Athena's.
  */
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawnSync } from 'node:child_process';
 import * as fs from 'node:fs';
 import * as os from 'node:os';
 import * as path from 'node:path';
@@ -11,10 +11,14 @@ import { query, QUERY_COLUMNS, viewOf } from '../../lib/dashboards/data-set';
 import { MODELS } from '../../lib/sitewise/models';
 
 const repository = path.join(__dirname, '..', '..', '..');
-const binary = [
-  process.env['IOTLAKE_BINARY'],
-  ...['release', 'debug'].map((profile) => path.join(repository, 'target', profile, 'iotlake')),
-].find((file) => file !== undefined && fs.existsSync(file));
+/** Whether a file is an engine that was built with SQL. */
+const answers = (file: string): boolean => {
+  if (!fs.existsSync(file)) return false;
+  const { stderr } = spawnSync(file, ['query', '--lake', os.tmpdir(), 'SELECT 1'], { encoding: 'utf8' });
+  return !stderr.includes('without SQL');
+};
+const built = ['debug', 'release'].map((profile) => path.join(repository, 'target', profile, 'iotlake'));
+const binary = process.env['IOTLAKE_BINARY'] ?? built.find(answers);
 
 const whereBuilt = binary === undefined ? describe.skip : describe;
 
