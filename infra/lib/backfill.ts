@@ -16,6 +16,7 @@ import {
 import { Construct } from 'constructs';
 
 import type { Settings } from './settings';
+import { acknowledgeWildcard } from './wildcards';
 
 /** Where executions leave what became of each batch. */
 const RESULTS = 'backfill';
@@ -114,12 +115,16 @@ export class Backfill extends Construct {
       ['s3:GetObject', 's3:PutObject', 's3:ListMultipartUploadParts', 's3:AbortMultipartUpload'],
       [props.results.arnForObjects(`${RESULTS}/*`)],
     );
+    acknowledgeWildcard(role, props.results.arnForObjects(`${RESULTS}/*`), 'Results are named by their run');
     allow(['states:StartExecution'], [colon('stateMachine', name)]);
     allow(['states:RedriveExecution'], [colon('execution', `${name}/*`)]);
     allow(
       ['states:DescribeExecution', 'states:StopExecution'],
       [colon('execution', `${name}:*`), colon('execution', `${name}/*`)],
     );
+    for (const runs of [colon('execution', `${name}:*`), colon('execution', `${name}/*`)]) {
+      acknowledgeWildcard(role, runs, 'Runs get their names when they begin');
+    }
     // Deliveries of logs and traces belong to no resource that could be named.
     allow(
       [
@@ -138,6 +143,7 @@ export class Backfill extends Construct {
       ],
       ['*'],
     );
+    acknowledgeWildcard(role, '*', 'Deliveries of logs and traces belong to no resource that could be named');
     this.stateMachine = new sfn.CfnStateMachine(this, 'Machine', {
       stateMachineName: name,
       roleArn: role.roleArn,

@@ -18,6 +18,7 @@ import { Construct } from 'constructs';
 import type { DataLake } from './data-lake';
 import type { CodeSource } from './lambda-code';
 import type { Settings } from './settings';
+import { acknowledgeWildcard } from './wildcards';
 
 /** How long one invocation may take; the queue waits six times as long. */
 const TIMEOUT = Duration.seconds(120);
@@ -57,6 +58,10 @@ export class Ingest extends Construct {
     });
     const role = new iam.Role(this, 'Role', { assumedBy: new iam.ServicePrincipal('lambda.amazonaws.com') });
     for (const statement of this.statements(props, log)) role.addToPolicy(statement);
+    acknowledgeWildcard(role, props.raw.arnForObjects('*'), 'It reads whatever arrives');
+    acknowledgeWildcard(role, props.lake.bucket.arnForObjects('*'), 'Files are named by their source, hour and part');
+    const tables = this.glueArn('table', `${props.lake.databaseName}/*`);
+    acknowledgeWildcard(role, tables, 'The engine makes its tables: one of events, one of rejects, and the view');
     this.function = new lambda.Function(this, 'Function', {
       description: 'Raw objects become rows of the lake',
       runtime: lambda.Runtime.PROVIDED_AL2023,
@@ -107,9 +112,7 @@ export class Ingest extends Construct {
 
   /** What docs/aws.md lists, and nothing wider. */
   private statements({ raw, lake }: IngestProps, log: logs.LogGroup): iam.PolicyStatement[] {
-    const arn = (resource: string, resourceName?: string): string =>
-      Stack.of(this).formatArn({ service: 'glue', resource, ...(resourceName === undefined ? {} : { resourceName }) });
-    const catalog = [arn('catalog'), arn('database', lake.databaseName)];
+    const catalog = [this.glueArn('catalog'), this.glueArn('database', lake.databaseName)];
     const allow = (actions: string[], resources: string[]): iam.PolicyStatement =>
       new iam.PolicyStatement({ actions, resources });
     return [
@@ -118,11 +121,18 @@ export class Ingest extends Construct {
       allow(['s3:GetObject', 's3:PutObject', 's3:AbortMultipartUpload'], [lake.bucket.arnForObjects('*')]),
       allow(
         ['glue:GetTable', 'glue:CreateTable', 'glue:UpdateTable', 'glue:BatchCreatePartition'],
-        [...catalog, arn('table', `${lake.databaseName}/*`)],
+        [...catalog, this.glueArn('table', `${lake.databaseName}/*`)],
       ),
       allow(['glue:GetDatabase'], catalog),
       allow(['sqs:ReceiveMessage', 'sqs:DeleteMessage', 'sqs:GetQueueAttributes'], [this.queue.queueArn]),
       allow(['logs:CreateLogStream', 'logs:PutLogEvents'], [log.logGroupArn]),
     ];
+  }
+  private glueArn(resource: string, resourceName?: string): string {
+    return Stack.of(this).formatArn({
+      service: 'glue',
+      resource,
+      ...(resourceName === undefined ? {} : { resourceName }),
+    });
   }
 }

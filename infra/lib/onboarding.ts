@@ -18,11 +18,13 @@ import {
   RemovalPolicy,
   Stack,
   Token,
+  Validations,
 } from 'aws-cdk-lib';
 import { Construct } from 'constructs';
 
 import type { CodeSource } from './lambda-code';
 import type { Settings } from './settings';
+import { acknowledgeWildcard } from './wildcards';
 
 /** What is in the tokens that the wizard gets by its refresh token. */
 export const USER_SCOPE = 'aws.cognito.signin.user.admin';
@@ -86,6 +88,16 @@ export class Onboarding extends Construct {
       removalPolicy,
     });
     const scopes = [USER_SCOPE];
+    Validations.of(this.userPool).acknowledge(
+      {
+        id: 'AwsSolutions-COG2',
+        reason: 'Its users are programs, which have no second factor; their passwords are random and never typed',
+      },
+      {
+        id: 'AwsSolutions-COG8',
+        reason: 'Threat protection watches people sign in; here one program does, and it costs more than all else',
+      },
+    );
     this.client = this.userPool.addClient('Wizard', {
       generateSecret: false,
       authFlows: { adminUserPassword: true },
@@ -145,6 +157,9 @@ export class Onboarding extends Construct {
     });
     const role = new iam.Role(this, 'Role', { assumedBy: new iam.ServicePrincipal('lambda.amazonaws.com') });
     for (const statement of this.statements(policyName, log)) role.addToPolicy(statement);
+    acknowledgeWildcard(role, this.iotArn('thing', '*'), 'Things get their names when devices are onboarded');
+    acknowledgeWildcard(role, this.iotArn('cert', '*'), 'Certificates get their ids when devices are onboarded');
+    acknowledgeWildcard(role, '*', 'IoT knows no resource for these actions, nor X-Ray for traces');
     const service = new lambda.Function(this, 'Function', {
       description: 'Devices get their identity',
       runtime: lambda.Runtime.PROVIDED_AL2023,
@@ -173,9 +188,8 @@ export class Onboarding extends Construct {
 
   /** What onboarding/README.md lists, with the resource of each as far as IoT has one. */
   private statements(policyName: string, log: logs.LogGroup): iam.PolicyStatement[] {
-    const arn = (resource: string, resourceName: string): string =>
-      Stack.of(this).formatArn({ service: 'iot', resource, resourceName });
-    const [things, certificates, policy] = [arn('thing', '*'), arn('cert', '*'), arn('policy', policyName)];
+    const [things, certificates] = [this.iotArn('thing', '*'), this.iotArn('cert', '*')];
+    const policy = this.iotArn('policy', policyName);
     const allow = (actions: string[], resources: string[]): iam.PolicyStatement =>
       new iam.PolicyStatement({ actions, resources });
     const table = ['GetItem', 'PutItem', 'DeleteItem', 'Query'].map((action) => `dynamodb:${action}`);
@@ -212,6 +226,10 @@ export class Onboarding extends Construct {
       ),
       allow(['logs:CreateLogStream', 'logs:PutLogEvents'], [log.logGroupArn]),
     ];
+  }
+
+  private iotArn(resource: string, resourceName: string): string {
+    return Stack.of(this).formatArn({ service: 'iot', resource, resourceName });
   }
 
   private routes(settings: Settings, audience: string[], authorizationScopes: string[]): api.HttpApi {

@@ -20,6 +20,7 @@ import { Construct } from 'constructs';
 
 import { secureBucket } from './secure-bucket';
 import type { Settings } from './settings';
+import { acknowledgeWildcard } from './wildcards';
 
 /** Where Firehose puts objects: the hour of arrival, UTC. */
 export const RAW_PREFIX = '!{timestamp:yyyy/MM/dd/HH}/';
@@ -60,9 +61,9 @@ export class RawDelivery extends Construct {
     this.ruleRole.addToPolicy(
       new iam.PolicyStatement({ actions: ['firehose:PutRecord'], resources: [this.stream.attrArn] }),
     );
-    this.ruleRole.addToPolicy(
-      new iam.PolicyStatement({ actions: ['s3:PutObject'], resources: [this.bucket.arnForObjects(`${RULE_ERRORS}*`)] }),
-    );
+    const errors = this.bucket.arnForObjects(`${RULE_ERRORS}*`);
+    this.ruleRole.addToPolicy(new iam.PolicyStatement({ actions: ['s3:PutObject'], resources: [errors] }));
+    acknowledgeWildcard(this.ruleRole, errors, 'Each message that fails becomes an object of its own');
     if (settings.republish) {
       const topic = Stack.of(this).formatArn({ service: 'iot', resource: 'topic', resourceName: 'alldata_test' });
       this.ruleRole.addToPolicy(new iam.PolicyStatement({ actions: ['iot:Publish'], resources: [topic] }));
@@ -97,6 +98,7 @@ export class RawDelivery extends Construct {
         resources: [this.bucket.arnForObjects('*')],
       }),
     );
+    acknowledgeWildcard(role, this.bucket.arnForObjects('*'), 'Firehose names its objects by their time');
     role.addToPolicy(new iam.PolicyStatement({ actions: ['logs:PutLogEvents'], resources: [log.logGroupArn] }));
     const stream = new firehose.CfnDeliveryStream(this, 'Stream', {
       deliveryStreamType: 'DirectPut',
