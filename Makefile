@@ -29,7 +29,7 @@ pure:
 	.ci/pure
 
 ## infra: what deploys everything else: types, format, and the tests of templates and commands
-infra: .venv-aws/.complete
+infra: .venv-aws/.complete .venv-infra/.complete
 	cd infra && npm ci --no-audit --no-fund --loglevel=error && npm run lint && npm test
 
 ## lambda: what is deployed, target/lambda/{ingest,onboarding}-<architecture>.zip. Those for x86-64 are linked against the
@@ -74,7 +74,8 @@ venv: .venv/.complete .venv-aws/.complete .venv-api/.complete $(CLIENT)/node_mod
 .venv-aws/.complete: $(SERVERS)
 .venv-api/.complete: $(FUZZER)
 .venv-rivals/.complete: $(RIVALS)
-.venv/.complete .venv-aws/.complete .venv-api/.complete .venv-rivals/.complete:
+.venv-infra/.complete: infra/requirements.txt
+.venv/.complete .venv-aws/.complete .venv-api/.complete .venv-rivals/.complete .venv-infra/.complete:
 	test -x $(@D)/bin/python || $(PYTHON) -m venv $(@D)
 	$(@D)/bin/python -m pip install --quiet --disable-pip-version-check --requirement $<
 	touch $@

@@ -46,7 +46,7 @@ export class AtDeployment extends Construct {
       timeout: Duration.minutes(3),
       logGroup: log,
     });
-    this.function.node.addDependency(role);
+    this.function.node.addDependency(role.node.findChild('DefaultPolicy'));
     this.resource = new CustomResource(this, 'Call', {
       serviceToken: this.function.functionArn,
       resourceType: 'Custom::IotlakeAtDeployment',

@@ -162,6 +162,6 @@ export class Backfill extends Construct {
       },
       tracingConfiguration: { enabled: true },
     });
-    this.stateMachine.node.addDependency(role);
+    this.stateMachine.node.addDependency(role.node.findChild('DefaultPolicy'));
   }
 }

@@ -81,7 +81,7 @@ export class Ingest extends Construct {
         IOTLAKE_METRICS_NAMESPACE: `iotlake/${settings.environment}`,
       },
     });
-    this.function.node.addDependency(role);
+    this.function.node.addDependency(role.node.findChild('DefaultPolicy'));
     new lambda.CfnEventSourceMapping(this, 'Messages', {
       functionName: this.function.functionName,
       eventSourceArn: this.queue.queueArn,

@@ -33,7 +33,8 @@ export class IotlakeStack extends Stack {
     const { settings, code } = props;
     // Logs of access are allowed by the bucket's policy, since ACLs are off.
     this.node.setContext('@aws-cdk/aws-s3:serverAccessLogsUseBucketPolicy', true);
-    Tags.of(this).add('iotlake:environment', settings.environment);
+    // Not of the stack itself, whose tags cannot be parameters.
+    Tags.of(this).add('iotlake:environment', settings.environment, { excludeResourceTypes: ['aws:cdk:stack'] });
     const logsBucket: s3.Bucket = secureBucket(this, 'AccessLogs', {
       keepData: settings.keepData,
       rules: [{ expiration: Duration.days(90) }],
@@ -58,7 +59,7 @@ export class IotlakeStack extends Stack {
         Table: settings.table,
       },
     });
-    init.resource.node.addDependency(this.lake.database, this.ingest);
+    init.resource.node.addDependency(this.lake.database);
     new Backfill(this, 'Backfill', {
       settings,
       function: this.ingest.function,

@@ -4,7 +4,7 @@
 import * as fs from 'node:fs';
 import * as path from 'node:path';
 
-import { aws_lambda as lambda, aws_s3 as s3 } from 'aws-cdk-lib';
+import { aws_lambda as lambda, aws_s3 as s3, Validations } from 'aws-cdk-lib';
 import type { Construct } from 'constructs';
 
 /** The functions that are built from Rust. */
@@ -26,6 +26,12 @@ export function zipsIn(directory: string): CodeSource {
 
 /** Zips in a bucket of the region that is deployed to, all under one prefix, which is empty or ends in a slash. */
 export function zipsInBucket(bucket: string, prefix: string): CodeSource {
-  return (scope, binary) =>
-    lambda.Code.fromBucketV2(s3.Bucket.fromBucketName(scope, 'Code', bucket), `${prefix}${binary}-arm64.zip`);
+  return (scope, binary) => {
+    const of = s3.Bucket.fromBucketName(scope, 'Code', bucket);
+    Validations.of(of).acknowledge({
+      id: 'Annotation::@aws-cdk/aws-lambda:codeFromBucketObjectVersionNotSpecified',
+      reason: 'Each release has a prefix of its own, so that another version is another key',
+    });
+    return lambda.Code.fromBucketV2(of, `${prefix}${binary}-arm64.zip`);
+  };
 }

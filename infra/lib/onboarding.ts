@@ -182,7 +182,7 @@ export class Onboarding extends Construct {
         ONBOARDING_KMS_KEY: this.key.keyArn,
       },
     });
-    service.node.addDependency(role);
+    service.node.addDependency(role.node.findChild('DefaultPolicy'));
     return service;
   }
 

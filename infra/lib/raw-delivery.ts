@@ -69,7 +69,7 @@ export class RawDelivery extends Construct {
       this.ruleRole.addToPolicy(new iam.PolicyStatement({ actions: ['iot:Publish'], resources: [topic] }));
     }
     this.rule = this.listen(settings);
-    this.rule.node.addDependency(this.ruleRole);
+    this.rule.node.addDependency(this.ruleRole.node.findChild('DefaultPolicy'));
   }
 
   private deliver(settings: Settings): firehose.CfnDeliveryStream {
@@ -117,7 +117,7 @@ export class RawDelivery extends Construct {
         },
       },
     });
-    stream.node.addDependency(role);
+    stream.node.addDependency(role.node.findChild('DefaultPolicy'));
     return stream;
   }
 
