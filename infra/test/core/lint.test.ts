@@ -1,4 +1,4 @@
-/** The templates, read by cfn-lint; what it is told to pass over stands in `.cfnlintrc`, with the reason. */
+/** The templates, read by cfn-lint and checkov; what they pass over stands in `.cfnlintrc` and `.checkov.yaml`, with reasons. */
 import { spawnSync } from 'node:child_process';
 import * as fs from 'node:fs';
 import * as os from 'node:os';
@@ -14,8 +14,14 @@ import { releaseStack } from '../../lib/release';
 import { readSettings } from '../../lib/settings';
 
 const infra = path.join(__dirname, '..', '..');
-const LINT = path.join(infra, '..', '.venv-infra', 'bin', 'cfn-lint');
-const whereInstalled = fs.existsSync(LINT) ? test : test.skip;
+const programs = path.join(infra, '..', '.venv-infra', 'bin');
+const whereInstalled = fs.existsSync(path.join(programs, 'checkov')) ? test : test.skip;
+
+/** What a program says of files; nothing where it finds nothing. */
+function says(program: string, ...options: string[]): { said: string; status: number | null } {
+  const { stdout, stderr, status } = spawnSync(path.join(programs, program), options, { encoding: 'utf8' });
+  return { said: `${stdout}${stderr}`, status };
+}
 
 /** Most bytes of a template that CloudFormation reads from a bucket. */
 const MOST_BYTES = 1_000_000;
@@ -35,7 +41,7 @@ function written(name: string, template: object): string {
   return file;
 }
 
-whereInstalled('cfn-lint (where `make venv` installed it) finds nothing', () => {
+whereInstalled('cfn-lint and checkov (where `make infra` installed them) find nothing', () => {
   const every: Record<string, string> = {
     contactEmail: 'contact@example.com',
     machineClient: 'true',
@@ -56,9 +62,13 @@ whereInstalled('cfn-lint (where `make venv` installed it) finds nothing', () => 
     written('dashboards', Template.fromStack(dashboards).toJSON()),
     written('release', releaseTemplate()),
   ];
-  const said = spawnSync(LINT, ['--config-file', path.join(infra, '.cfnlintrc'), ...files], { encoding: 'utf8' });
-  expect(`${said.stdout}${said.stderr}`).toBe('');
-  expect(said.status).toBe(0);
+  expect(says('cfn-lint', '--config-file', path.join(infra, '.cfnlintrc'), ...files)).toEqual({ said: '', status: 0 });
+  const asked = files.flatMap((file) => ['--file', file]);
+  const checkov = says('checkov', '--config-file', path.join(infra, '.checkov.yaml'), '--skip-download', ...asked);
+  expect(checkov).toEqual({
+    said: expect.stringMatching(/Passed checks: \d{3}, Failed checks: 0, /) as string,
+    status: 0,
+  });
 });
 
 test('the form for the console asks for what differs, and needs no bootstrap', () => {
