@@ -9,6 +9,10 @@ const INFRA = resolve(__dirname, '../..');
 const DOCUMENTS = ['infra/README.md', 'docs/migration.md', 'TROUBLESHOOTING.md'];
 const COMMANDS = ['wizard', 'end-to-end', 'compare', 'offer-view', 'uninstall'];
 
+const SCRIPTS = (
+  JSON.parse(readFileSync(join(INFRA, 'package.json'), 'utf8')) as { scripts: Partial<Record<string, string>> }
+).scripts;
+
 jest.setTimeout(60_000);
 
 const read = (document: string): string => readFileSync(resolve(INFRA, '..', document), 'utf8');
@@ -47,16 +51,17 @@ test.each(COMMANDS)(
     expect(wrong.stderr).toMatch(/^error: Unknown option '--enviroment'/);
     expect(type(command).stderr).toMatch(/^error: --[a-z-]+ is missing: /);
 
-    const scripts = (JSON.parse(readFileSync(join(INFRA, 'package.json'), 'utf8')) as { scripts: object }).scripts;
-    expect(scripts).toHaveProperty([command], `tsx scripts/${command}.ts`);
+    expect(SCRIPTS[command]).toBe(`tsx scripts/${command}.ts`);
     const options = DOCUMENTS.flatMap(typed).filter((each) => each.command === command);
     expect(options.length).toBeGreaterThan(0);
     for (const option of options.flatMap((each) => each.options)) expect(help.stdout).toContain(`--${option}`);
   },
 );
 
-test('documents name no other command', () => {
-  expect(new Set(DOCUMENTS.flatMap(typed).map(({ command }) => command))).toEqual(new Set(COMMANDS));
+test('documents name no other command, but for those that are cdk with an application', () => {
+  const named = new Set(DOCUMENTS.flatMap(typed).map(({ command }) => command));
+  const cdk = [...named].filter((command) => SCRIPTS[command]?.startsWith('cdk deploy '));
+  expect(named).toEqual(new Set([...COMMANDS, ...cdk]));
 });
 
 test.each(DOCUMENTS)('%s: its links lead somewhere', (document) => {
