@@ -8,7 +8,7 @@ RIVALS := benches/rivals/requirements.txt
 FUZZER := onboarding/tests/requirements.txt
 CLIENT := onboarding/tests/api
 
-.PHONY: all test lint doc pure infra slow bench rivals growth venv debian lambda lambda-test
+.PHONY: all test lint doc pure infra slow bench rivals growth venv debian lambda lambda-test deployed
 
 all: test
 
@@ -43,6 +43,11 @@ lambda-test: lambda venv debian
 	$(CARGO) test --workspace --test aws -- --ignored --nocapture the_zip_that_is_deployed an_object_of_128
 	cd target/lambda && $(CURDIR)/.venv/bin/python -m zipfile -e onboarding-$$(uname -m | sed s/aarch64/arm64/).zip onboarding && chmod +x onboarding/bootstrap
 	BINARY_UNDER_TEST=$(CURDIR)/target/lambda/onboarding/bootstrap $(CARGO) test --workspace --test it -- --nocapture the_quickstarts_end_to_end calls_and_time_per_post
+
+## deployed: the release's template and the zips for this machine, deployed to a stand-in for AWS: objects become rows, a
+## device is onboarded and heard over mutual TLS, all of it is uninstalled and deployed again
+deployed: lambda debian
+	cd infra && npm ci --no-audit --no-fund --loglevel=error && IOTLAKE_ZIPS=$(CURDIR)/target/lambda npx jest test/local
 
 ## slow: proofs that need an optimised build and minutes. Without SQL, so that DataFusion is not compiled a second
 ## time; none of them asks a query

@@ -60,7 +60,7 @@ export function definition(names: { functionArn: string; raw: string; results: s
                 Payload: {
                   bucket: '{% $states.input.BatchInput.bucket %}',
                   // An empty key ends in a slash: a folder that a console made, which is no data.
-                  objects: "{% [$states.input.Items[$not($match(Key, /\\/$/))].{'key': Key}] %}",
+                  objects: "{% [$states.input.Items[$substring(Key, -1) != '/'].{'key': Key}] %}",
                 },
               },
               Output: '{% $states.result.Payload %}',

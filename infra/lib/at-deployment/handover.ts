@@ -48,7 +48,9 @@ async function newUser(UserPoolId: string, ClientId: string): Promise<Config> {
   const cognito = new CognitoIdentityProviderClient();
   const Username = `api-${randomBytes(8).toString('hex')}`;
   const Password = `Aa1!${randomBytes(32).toString('base64url')}`;
-  await cognito.send(new AdminCreateUserCommand({ UserPoolId, Username, MessageAction: 'SUPPRESS' }));
+  await cognito.send(
+    new AdminCreateUserCommand({ UserPoolId, Username, TemporaryPassword: Password, MessageAction: 'SUPPRESS' }),
+  );
   await cognito.send(new AdminSetUserPasswordCommand({ UserPoolId, Username, Password, Permanent: true }));
   const signedIn = await cognito.send(
     new AdminInitiateAuthCommand({

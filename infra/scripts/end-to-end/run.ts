@@ -4,6 +4,8 @@
  * In come the addresses and the refresh token that a deployment hands over; out goes a line for each step that held, or
  * a failure with what was answered instead. The device is removed whatever happens.
  */
+import type { LookupFunction } from 'node:net';
+
 import { connectAsync } from 'mqtt';
 
 import { Failure } from '../arguments';
@@ -17,8 +19,8 @@ export interface Target {
   readonly refreshToken: string;
   readonly serial: string;
   readonly topic: string;
-  /** Port and certificate authority of the broker, where it is not AWS IoT itself. */
-  readonly broker?: { readonly port: number; readonly ca: string };
+  /** Port and certificate authority of the broker, and where its name leads, where it is not AWS IoT itself. */
+  readonly broker?: { readonly port: number; readonly ca: string; readonly lookup?: LookupFunction };
   /** Waits until the message is in the lake, given what to look for. */
   readonly arrived?: (deviceId: string) => Promise<void>;
 }
@@ -103,12 +105,12 @@ function parse(text: string): Envelope | undefined {
 }
 
 async function publish(target: Target, device: Envelope, deviceId: string): Promise<void> {
-  const { port, ca } = target.broker ?? { port: 8883, ca: undefined };
+  const { port, ...reached } = target.broker ?? { port: 8883 };
   const client = await connectAsync(`mqtts://${device.mqttEndpoint}:${port}`, {
     clientId: target.serial,
     cert: device.credential.certificatePem,
     key: device.credential.privateKey,
-    ...(ca === undefined ? {} : { ca }),
+    ...reached,
     connectTimeout: 15_000,
     reconnectPeriod: 0,
   });

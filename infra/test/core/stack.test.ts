@@ -102,6 +102,49 @@ test('buckets are private, TLS only, versioned', () => {
   );
 });
 
+test("the key of devices is the account's, and turns every year; their table can be set back", () => {
+  template.hasResourceProperties('AWS::KMS::Key', {
+    EnableKeyRotation: true,
+    KeyPolicy: {
+      Version: '2012-10-17',
+      // Nobody but those to whom the account's own policies give it: the function's role, see PERMISSIONS.md.
+      Statement: [
+        Match.objectLike({
+          Action: 'kms:*',
+          Principal: { AWS: { 'Fn::Join': ['', Match.arrayWith([{ Ref: 'AWS::AccountId' }, ':root'])] } },
+        }),
+      ],
+    },
+  });
+  template.hasResourceProperties('AWS::DynamoDB::GlobalTable', {
+    Replicas: [Match.objectLike({ PointInTimeRecoverySpecification: { PointInTimeRecoveryEnabled: true } })],
+  });
+});
+
+test('each alarm tells the contact, of a metric that somebody writes', () => {
+  const alarms = Object.values(template.findResources('AWS::CloudWatch::Alarm')).map(
+    (alarm) => alarm['Properties'] as { Namespace: string; MetricName: string; AlarmActions: unknown[] },
+  );
+  expect(new Set(alarms.map(({ Namespace, MetricName }) => `${Namespace} ${MetricName}`))).toEqual(
+    new Set([
+      'AWS/IoT ErrorActionFailure',
+      'AWS/IoT ErrorActionSuccess',
+      'AWS/Lambda Errors',
+      'AWS/Lambda Throttles',
+      'AWS/SQS ApproximateNumberOfMessagesVisible',
+      'iotlake/int Freshness',
+      'iotlake/int Rejected',
+      'iotlake/int SourceConflicts',
+    ]),
+  );
+  const [topic] = Object.keys(template.findResources('AWS::SNS::Topic'));
+  for (const { AlarmActions } of alarms) expect(AlarmActions).toEqual([{ Ref: topic }]);
+  const telemetry = fs.readFileSync(path.join(repository, 'etl/src/ingest/telemetry.rs'), 'utf8');
+  for (const { Namespace, MetricName } of alarms) {
+    if (Namespace.startsWith('iotlake/')) expect(telemetry).toContain(`"${MetricName}"`);
+  }
+});
+
 test('wrong settings are told all at once', () => {
   const wrong: Record<string, string> = { environment: 'A-1', rootMqttTopic: 'data', bufferSeconds: 'soon' };
   expect(() => readSettings((name) => wrong[name], {})).toThrow(/environment.*rootMqttTopic.*bufferSeconds/s);

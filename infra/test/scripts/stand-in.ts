@@ -6,20 +6,23 @@
  */
 import { spawn, type ChildProcess } from 'node:child_process';
 import { existsSync, mkdtempSync, rmSync } from 'node:fs';
-import { createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 
 import { waitFor } from '../../scripts/waiting';
+import { freePort } from '../free-port';
 
 const VENV = process.env.IOTLAKE_VENV ?? resolve(__dirname, '../../../.venv-aws');
 
 /** Python of the virtual environment, which also has pyarrow. */
 export const PYTHON = join(VENV, 'bin', 'python');
 
+/** Whether there is a server to start. */
+export const HAS_SERVER = existsSync(join(VENV, 'bin', 'ministack'));
+
 /** `describe`, or `describe.skip` where there is no server to start. */
 export function describeWithServer(name: string, body: () => void): void {
-  if (existsSync(join(VENV, 'bin', 'ministack'))) describe(name, body);
+  if (HAS_SERVER) describe(name, body);
   else describe.skip(`${name} (no server: run \`make venv\`)`, body);
 }
 
@@ -43,7 +46,8 @@ export async function start(): Promise<StandIn> {
   const server = spawn(join(VENV, 'bin', 'ministack'), [], {
     cwd: folder,
     env: {
-      ...process.env,
+      // Its functions inherit them, and refuse variables that they do not know.
+      ...Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith('IOTLAKE_'))),
       BIND_HOST: '127.0.0.1',
       GATEWAY_PORT: String(port),
       MINISTACK_ACCOUNT_ID: '123456789012',
@@ -51,6 +55,8 @@ export async function start(): Promise<StandIn> {
       SFTP_ENABLED: '0',
       IOT_MTLS_ENABLED: '0',
       ATHENA_ENGINE: 'duckdb',
+      // Lambda's runtime brings AWS's clients with it.
+      NODE_PATH: resolve(__dirname, '../../node_modules'),
     },
     stdio: 'ignore',
   });
@@ -76,12 +82,4 @@ async function ended(server: ChildProcess): Promise<void> {
   const exit = new Promise((done) => server.once('exit', done));
   server.kill();
   await exit;
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((listening) => server.listen(0, '127.0.0.1', listening));
-  const { port } = server.address() as AddressInfo;
-  await new Promise((closed) => server.close(closed));
-  return port;
 }

@@ -1,0 +1,371 @@
+/**
+ * The template of a release, deployed to a server that stands in for AWS, and what it made put to work: objects become
+ * rows, a device is onboarded and heard, the backfill's batches are taken, all of it goes away and comes back.
+ *
+ * The functions are the zips of `make lambda`, those for this machine under the names that the template asks for.
+ * What the server lacks is listed here, and checked to be all: `MISSING`. It also does not deliver an IoT rule's messages
+ * to Firehose, so that the test does what the rule says (`bridge`); its Map has no batches, its token endpoint no refresh.
+ */
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { createServer } from 'node:http';
+import type { AddressInfo, LookupFunction } from 'node:net';
+import { arch } from 'node:os';
+import { join, relative, resolve } from 'node:path';
+
+import { CreateStackCommand, paginateDescribeStackEvents } from '@aws-sdk/client-cloudformation';
+import { InitiateAuthCommand } from '@aws-sdk/client-cognito-identity-provider';
+import { ScanCommand } from '@aws-sdk/client-dynamodb';
+import { FirehoseClient, PutRecordCommand } from '@aws-sdk/client-firehose';
+import { GetTablesCommand } from '@aws-sdk/client-glue';
+import {
+  DescribeEndpointCommand,
+  GetPolicyCommand,
+  GetTopicRuleCommand,
+  ListThingsCommand,
+  type TopicRule,
+} from '@aws-sdk/client-iot';
+import { GetKeyRotationStatusCommand } from '@aws-sdk/client-kms';
+import { InvokeCommand, LambdaClient, ListEventSourceMappingsCommand } from '@aws-sdk/client-lambda';
+import {
+  CreateBucketCommand,
+  GetBucketPolicyCommand,
+  GetBucketVersioningCommand,
+  GetPublicAccessBlockCommand,
+  ListObjectsV2Command,
+  PutObjectCommand,
+} from '@aws-sdk/client-s3';
+import { DescribeStateMachineCommand, SFNClient } from '@aws-sdk/client-sfn';
+import { GetQueueAttributesCommand, SQSClient } from '@aws-sdk/client-sqs';
+import { App } from 'aws-cdk-lib';
+import { Template } from 'aws-cdk-lib/assertions';
+import { connectAsync, type MqttClient } from 'mqtt';
+
+import { releaseStack } from '../../lib/release';
+import { query, type Row } from '../../scripts/athena';
+import { Aws } from '../../scripts/aws';
+import { configuration, output, stackOf } from '../../scripts/deployed';
+import { endToEnd } from '../../scripts/end-to-end/run';
+import { run } from '../../scripts/uninstall/uninstall';
+import type { LiveStack } from '../../scripts/uninstall/stacks';
+import { waitFor } from '../../scripts/waiting';
+import { wizardValues } from '../../scripts/wizard/values';
+import { argumentsFor } from '../batch';
+import { Authority, Broker, describeWithBroker } from '../broker';
+import { HAS_SERVER, start, type StandIn } from '../scripts/stand-in';
+
+const REPOSITORY = resolve(__dirname, '../../..');
+const SAMPLE = join(REPOSITORY, 'fixtures', 'sample');
+/** Where the zips are; a folder that is named must have them, else the test waits for them to be built. */
+const ZIPS = resolve(process.env.IOTLAKE_ZIPS ?? join(REPOSITORY, 'target', 'lambda'));
+const zip = (binary: string): string => join(ZIPS, `${binary}-${arch() === 'x64' ? 'x86_64' : arch()}.zip`);
+const isReady = HAS_SERVER && (process.env.IOTLAKE_ZIPS !== undefined || existsSync(zip('ingest')));
+
+/** Types of the template that the server does not know: they are taken out of it, and nothing else. */
+const MISSING = ['AWS::Athena::NamedQuery'];
+const STACK = 'iotlake-int';
+const SOON = { every: 100, atMost: 60_000 };
+
+jest.setTimeout(180_000);
+
+const withZips = isReady
+  ? describeWithBroker
+  : (name: string, body: () => void): void => describe.skip(`${name} (run \`make lambda\` and \`make venv\`)`, body);
+
+/** Every name leads to this machine. */
+const toLoopback: LookupFunction = (_, options, found) => {
+  if (options.all === true) found(null, [{ address: '127.0.0.1', family: 4 }]);
+  else found(null, '127.0.0.1', 4);
+};
+
+/** The pool's token endpoint, which the server has for other grants only: what is posted as the wizard does, by its API. */
+async function tokenEndpoint(cognito: Aws['cognito']): Promise<{ url: string; stop(): Promise<void> }> {
+  const answer = async (url: string): Promise<object> => {
+    const query = new URL(url, 'http://x').searchParams;
+    if (query.get('grant_type') !== 'refresh_token') return { error: 'unsupported_grant_type' };
+    const { AuthenticationResult: result } = await cognito.send(
+      new InitiateAuthCommand({
+        AuthFlow: 'REFRESH_TOKEN_AUTH',
+        ClientId: query.get('client_id') ?? '',
+        AuthParameters: { REFRESH_TOKEN: query.get('refresh_token') ?? '' },
+      }),
+    );
+    return { access_token: result?.AccessToken };
+  };
+  const endpoint = createServer((request, response) => {
+    const end = (status: number, body: object): void => {
+      response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(body));
+    };
+    answer(request.url ?? '').then(
+      (body) => end('error' in body ? 400 : 200, body),
+      (error: Error) => end(400, { error: error.name }),
+    );
+  });
+  await new Promise<void>((listening) => endpoint.listen(0, '127.0.0.1', listening));
+  return {
+    url: `http://127.0.0.1:${(endpoint.address() as AddressInfo).port}/oauth2/token`,
+    async stop() {
+      await new Promise((closed) => (endpoint.close(closed), endpoint.closeAllConnections()));
+    },
+  };
+}
+
+withZips('the template of a release, deployed', () => {
+  const template = Template.fromStack(releaseStack(new App())).toJSON() as {
+    Resources: Record<string, { Type: string }>;
+  };
+  const authority = new Authority();
+  let server: StandIn;
+  let aws: Aws;
+  let stack: LiveStack;
+  let sqs: SQSClient;
+  let lambda: LambdaClient;
+
+  beforeAll(async () => {
+    server = await start();
+    aws = new Aws('eu-west-1');
+    sqs = new SQSClient();
+    lambda = new LambdaClient();
+    await aws.s3.send(new CreateBucketCommand({ Bucket: 'release' }));
+    for (const binary of ['ingest', 'onboarding'])
+      await put('release', `v1/${binary}-arm64.zip`, readFileSync(zip(binary)));
+    expect(await deploy(template)).toContain(`Unrecognized resource types: [${MISSING.join(', ')}]`);
+    const known = Object.entries(template.Resources).filter(([, { Type }]) => !MISSING.includes(Type));
+    expect(await deploy({ ...template, Resources: Object.fromEntries(known) })).toBe('CREATE_COMPLETE');
+    stack = await stackOf(aws, 'int');
+  });
+
+  afterAll(async () => server.stop());
+
+  async function put(Bucket: string, Key: string, Body: string | Buffer): Promise<void> {
+    await aws.s3.send(new PutObjectCommand({ Bucket, Key, Body }));
+  }
+
+  /** As the console does it; out comes the state it ended in, or why it was refused. */
+  async function deploy(body: object): Promise<string> {
+    await put('release', 'v1/iotlake.json', JSON.stringify(body));
+    const told = { environment: 'int', contactEmail: 'ops@example.com', codeBucket: 'release', codePrefix: 'v1/' };
+    const Parameters = Object.entries(told).map(([ParameterKey, ParameterValue]) => ({ ParameterKey, ParameterValue }));
+    const TemplateURL = `${server.url}/release/v1/iotlake.json`;
+    const command = new CreateStackCommand({
+      StackName: STACK,
+      TemplateURL,
+      Parameters,
+      Capabilities: ['CAPABILITY_IAM'],
+    });
+    try {
+      await aws.cloudFormation.send(command);
+    } catch (error) {
+      return String(error);
+    }
+    const ended = await waitFor(SOON, async () => {
+      const { status } = await stackOf(aws, 'int');
+      return status.endsWith('_IN_PROGRESS') ? undefined : status;
+    });
+    if (ended === 'CREATE_COMPLETE') return ended;
+    const reasons: string[] = [];
+    for await (const page of paginateDescribeStackEvents({ client: aws.cloudFormation }, { StackName: STACK })) {
+      for (const { LogicalResourceId, ResourceStatus, ResourceStatusReason } of page.StackEvents ?? []) {
+        if (ResourceStatus?.endsWith('_FAILED')) reasons.push(`${LogicalResourceId}: ${ResourceStatusReason}`);
+      }
+    }
+    return `${ended}: ${reasons.join('; ')}`;
+  }
+
+  /** Names of what the stack made of a type, whose logical name begins so. */
+  function made(type: string, logical = ''): string[] {
+    const found = stack.resources.filter((each) => each.type === type && each.logicalId.startsWith(logical));
+    return found.map(({ physicalId }) => physicalId);
+  }
+
+  function theOnly(type: string, logical = ''): string {
+    const found = made(type, logical);
+    expect([type, logical, found.length]).toEqual([type, logical, 1]);
+    return found[0] ?? '';
+  }
+
+  const ask = (sql: string): Promise<Row[]> =>
+    query(aws.athena, { name: theOnly('AWS::Athena::WorkGroup') }, sql, { every: 50, atMost: 30_000 });
+
+  async function count(table: string, condition = 'true'): Promise<number> {
+    const [row] = await ask(`SELECT count(*) AS n FROM "${output(stack, 'glueDbName')}"."${table}" WHERE ${condition}`);
+    return Number(row?.get('n'));
+  }
+
+  /** Messages that wait, are being worked on, or are given up. */
+  async function left(): Promise<number[]> {
+    const names = ['ApproximateNumberOfMessages', 'ApproximateNumberOfMessagesNotVisible'] as const;
+    const queues = ['IngestQueue', 'IngestDeadLetters'].map((logical) => theOnly('AWS::SQS::Queue', logical));
+    const all = queues.map(async (QueueUrl) => {
+      const { Attributes } = await sqs.send(new GetQueueAttributesCommand({ QueueUrl, AttributeNames: [...names] }));
+      return names.reduce((sum, name) => sum + Number(Attributes?.[name]), 0);
+    });
+    return Promise.all(all);
+  }
+
+  async function invoke(logical: string, event: object): Promise<{ error: string | undefined; said: string }> {
+    const FunctionName = theOnly('AWS::Lambda::Function', logical);
+    const Payload = Buffer.from(JSON.stringify(event));
+    const answer = await lambda.send(new InvokeCommand({ FunctionName, Payload }));
+    return { error: answer.FunctionError, said: Buffer.from(answer.Payload ?? []).toString() };
+  }
+
+  test('every resource is there', () => {
+    const ofTemplate = Object.values(template.Resources).filter(({ Type }) => !MISSING.includes(Type));
+    expect(stack.resources.map(({ type }) => type).sort()).toEqual(ofTemplate.map(({ Type }) => Type).sort());
+  });
+
+  test('what protects data is in force', async () => {
+    for (const Bucket of made('AWS::S3::Bucket')) {
+      const { Status } = await aws.s3.send(new GetBucketVersioningCommand({ Bucket }));
+      const { Policy = '' } = await aws.s3.send(new GetBucketPolicyCommand({ Bucket }));
+      const { PublicAccessBlockConfiguration: blocked } = await aws.s3.send(
+        new GetPublicAccessBlockCommand({ Bucket }),
+      );
+      expect([Bucket, Status, Object.values(blocked ?? {})]).toEqual([Bucket, 'Enabled', [true, true, true, true]]);
+      const { Statement } = JSON.parse(Policy) as { Statement: object[] };
+      const tlsOnly = { Effect: 'Deny', Action: 's3:*', Condition: { Bool: { 'aws:SecureTransport': 'false' } } };
+      expect(Statement).toContainEqual(expect.objectContaining(tlsOnly));
+    }
+    const rotation = new GetKeyRotationStatusCommand({ KeyId: theOnly('AWS::KMS::Key') });
+    expect((await aws.kms.send(rotation)).KeyRotationEnabled).toBe(true);
+    const { policyDocument = '' } = await aws.iot.send(
+      new GetPolicyCommand({ policyName: theOnly('AWS::IoT::Policy') }),
+    );
+    expect(policyDocument).toContain('${iot:Connection.Thing.ThingName}');
+    expect(policyDocument).not.toContain('"Resource":"*"');
+    const FunctionName = theOnly('AWS::Lambda::Function', 'IngestFunction');
+    const { EventSourceMappings } = await lambda.send(new ListEventSourceMappingsCommand({ FunctionName }));
+    expect(EventSourceMappings).toEqual([
+      expect.objectContaining({ BatchSize: 10, FunctionResponseTypes: ['ReportBatchItemFailures'] }),
+    ]);
+  });
+
+  test("tables and view are there before the first message, of the engine's making", async () => {
+    const { TableList = [] } = await aws.glue.send(new GetTablesCommand({ DatabaseName: output(stack, 'glueDbName') }));
+    const types = new Map(TableList.map(({ Name, TableType }) => [Name, TableType]));
+    expect(types).toEqual(
+      new Map([
+        ['events', 'EXTERNAL_TABLE'],
+        ['events_rejects', 'EXTERNAL_TABLE'],
+        ['events_rigado', 'VIRTUAL_VIEW'],
+        ['raw', 'EXTERNAL_TABLE'],
+      ]),
+    );
+    expect(await count('events')).toBe(0);
+  });
+
+  test('objects that land are rows, and what is no record is a reject', async () => {
+    const files = readdirSync(SAMPLE, { recursive: true, withFileTypes: true }).filter((each) => each.isFile());
+    const keys = files.map((each) => relative(SAMPLE, join(each.parentPath, each.name))).sort();
+    expect(keys).toHaveLength(12);
+    // One that is no data, and one whose name has what names may have.
+    const raw = output(stack, 'rawBucketName');
+    await put(raw, '_rule-errors/2026/03/01/08/message.json', '{"is": "not data"}');
+    await put(raw, '2026/03/01/08/a name+with %25 ü=.json', '{"device": {"deviceId": "odd-name"}}\n');
+    for (const key of keys) await put(raw, key, readFileSync(join(SAMPLE, key)));
+
+    const receipts = async (): Promise<number> => {
+      const lake = { Bucket: output(stack, 'lakeBucketName'), Prefix: '_iotlake/receipts/events/' };
+      return (await aws.s3.send(new ListObjectsV2Command(lake))).KeyCount ?? 0;
+    };
+    expect(await waitFor(SOON, async () => ((await receipts()) === 13 ? true : undefined))).toBe(true);
+    expect(await waitFor(SOON, async () => ((await left()).every((n) => n === 0) ? true : undefined))).toBe(true);
+    // README.md has the same counts of `iotlake backfill` over the same sample.
+    expect(await count('events')).toBe(950 + 1);
+    expect(await count('events_rejects')).toBe(10);
+    expect(await count('events', `"device.deviceid" = 'odd-name'`)).toBe(1);
+    expect(await count('events', `"hour" = '10'`)).toBeGreaterThan(100);
+  });
+
+  test("the backfill's batches are taken, and one that cannot be is an error that can be redriven", async () => {
+    const payload = async (keys: string[]): Promise<object> => {
+      const input = { BatchInput: { bucket: output(stack, 'rawBucketName') }, Items: keys.map((Key) => ({ Key })) };
+      const stateMachineArn = theOnly('AWS::StepFunctions::StateMachine');
+      const machine = await new SFNClient().send(new DescribeStateMachineCommand({ stateMachineArn }));
+      const given = await argumentsFor(JSON.parse(machine.definition ?? '') as object, input);
+      expect(given.FunctionName).toContain(theOnly('AWS::Lambda::Function', 'IngestFunction'));
+      return given.Payload as object;
+    };
+    const raw = output(stack, 'rawBucketName');
+    const { Contents = [] } = await aws.s3.send(new ListObjectsV2Command({ Bucket: raw, Prefix: '2026/03/01/08/' }));
+    const keys = Contents.map(({ Key = '' }) => Key);
+    expect(keys).toHaveLength(3);
+    const done = await invoke('IngestFunction', await payload(keys));
+    expect([done.error, JSON.parse(done.said)]).toEqual([undefined, expect.objectContaining({ already_done: 3 })]);
+    // A folder as consoles make it is left out.
+    const folder = await invoke('IngestFunction', await payload(['2026/03/01/08/']));
+    expect(folder.error).toBeUndefined();
+    await put(raw, 'no-hour/in-this-key.json', '{"a": 1}\n');
+    const wrong = await invoke('IngestFunction', await payload([...keys, 'no-hour/in-this-key.json']));
+    expect(wrong.error).toBeDefined();
+    expect(wrong.said).toContain('no-hour/in-this-key.json');
+  });
+
+  test('a device gets its identity, is heard, is a row, and goes', async () => {
+    const { endpointAddress = '' } = await aws.iot.send(new DescribeEndpointCommand({ endpointType: 'iot:Data-ATS' }));
+    const [name = ''] = endpointAddress.split(':');
+    const trusted = await (await fetch(`${server.url}/_ministack/iot/ca.pem`)).text();
+    const broker = await Broker.start(authority, name, trusted);
+    const rule = (await aws.iot.send(new GetTopicRuleCommand({ ruleName: theOnly('AWS::IoT::TopicRule') }))).rule;
+    const listening = await bridge(broker, rule);
+    const tokens = await tokenEndpoint(aws.cognito);
+    const said: string[] = [];
+    try {
+      const secret = await configuration(aws, stack);
+      const values = wizardValues((key) => output(stack, key), secret);
+      expect(values.map(([label]) => label)).toHaveLength(4);
+      const id = theOnly('AWS::ApiGatewayV2::Api');
+      expect(output(stack, 'iotOnboardingApiUrl')).toContain(id);
+      const target = {
+        tokenEndpoint: tokens.url,
+        api: `${server.url}/_aws/execute-api/${id}/`,
+        clientId: output(stack, 'cognitoAppClientId'),
+        refreshToken: secret.get('cognitoRefreshToken') ?? '',
+        serial: 'DEV_00000001',
+        topic: 'data/test',
+        broker: { port: broker.port, ca: authority.certificate, lookup: toLoopback },
+        arrived: async (deviceId: string): Promise<void> => {
+          const there = `"device.deviceid" = '${deviceId}' AND "measurements.temperature" = 21.5 AND "ts" IS NOT NULL`;
+          expect(await waitFor(SOON, async () => ((await count('events', there)) === 1 ? true : undefined))).toBe(true);
+        },
+      };
+      const refused = await fetch(`${target.api}api/onboard/DEV_00000001`, { method: 'POST' });
+      expect(refused.status).toBe(401);
+      await endToEnd(target, (line) => said.push(line));
+    } finally {
+      await tokens.stop();
+      await listening.endAsync(true);
+      await broker.stop();
+    }
+    expect(said).toHaveLength(6);
+    expect((await aws.iot.send(new ListThingsCommand({}))).things).toEqual([]);
+    const { Count } = await aws.dynamoDb.send(new ScanCommand({ TableName: theOnly('AWS::DynamoDB::GlobalTable') }));
+    expect(Count).toBe(0);
+  });
+
+  /** Does what the rule says, since the server does not: hands on what is published to where the rule points. */
+  async function bridge(broker: Broker, rule: TopicRule | undefined): Promise<MqttClient> {
+    const [, topic = ''] = /^SELECT \*, timestamp\(\) as ts FROM '(.*)'$/.exec(rule?.sql ?? '') ?? [];
+    expect(rule?.ruleDisabled).toBe(false);
+    const { deliveryStreamName, separator } = rule?.actions?.[0]?.firehose ?? {};
+    expect([deliveryStreamName, separator]).toEqual([theOnly('AWS::KinesisFirehose::DeliveryStream'), '\n']);
+    const firehose = new FirehoseClient();
+    const client = await connectAsync(`mqtt://127.0.0.1:${broker.plainPort}`);
+    client.on('message', (_, message) => {
+      const sent = { ...(JSON.parse(message.toString()) as object), ts: Date.now() };
+      const Data = Buffer.from(`${JSON.stringify(sent)}${separator}`);
+      void firehose.send(new PutRecordCommand({ DeliveryStreamName: deliveryStreamName, Record: { Data } }));
+    });
+    await client.subscribeAsync(topic, { qos: 1 });
+    return client;
+  }
+
+  test('all of it goes, and the same name can be deployed again', async () => {
+    const quick = { stack: { every: 50, atMost: 60_000 }, detached: { every: 50, atMost: 5_000 }, policy: 50 };
+    const request = { environment: 'int', deletesData: true, tables: [] };
+    const remains = await run(aws, aws, request, () => undefined, quick);
+    expect(remains.filter(({ goesByItself }) => !goesByItself)).toEqual([]);
+    const known = Object.entries(template.Resources).filter(([, { Type }]) => !MISSING.includes(Type));
+    expect(await deploy({ ...template, Resources: Object.fromEntries(known) })).toBe('CREATE_COMPLETE');
+  });
+});
