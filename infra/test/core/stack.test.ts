@@ -145,6 +145,13 @@ test('each alarm tells the contact, of a metric that somebody writes', () => {
   }
 });
 
+test('the diagram of README.md has the constructs that are there', () => {
+  const diagram = fs.readFileSync(path.join(repository, 'infra/README.md'), 'utf8');
+  const drawn = [...diagram.matchAll(/subgraph \w+ \[(\w+)\]/g)].map(([, name = '']) => name);
+  expect(drawn).toEqual(['RawDelivery', 'Ingest', 'DataLake', 'Backfill', 'Onboarding']);
+  for (const name of drawn) expect([name, stack.node.tryFindChild(name)?.node.id]).toEqual([name, name]);
+});
+
 test('wrong settings are told all at once', () => {
   const wrong: Record<string, string> = { environment: 'A-1', rootMqttTopic: 'data', bufferSeconds: 'soon' };
   expect(() => readSettings((name) => wrong[name], {})).toThrow(/environment.*rootMqttTopic.*bufferSeconds/s);
