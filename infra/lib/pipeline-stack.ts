@@ -59,7 +59,7 @@ export class PipelineStack extends Stack {
     const built = new codepipeline.Artifact('Built');
 
     const build = this.project('Build', settings, {
-      commands: ['rustup component add clippy rustfmt', 'make test infra lambda'],
+      commands: ['rustup component add clippy rustfmt', 'make test infra deployed'],
       timeout: Duration.hours(3),
       artifacts: ['**/*'],
     });

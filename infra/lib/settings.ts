@@ -6,6 +6,8 @@
  */
 import * as path from 'node:path';
 
+import { aws_logs as logs } from 'aws-cdk-lib';
+
 import { DEVICES_DUE, readDevices, type SiteWiseDevice } from './sitewise/models';
 
 /** Everything that the stack is built from. Texts may be CloudFormation parameters in the release form. */
@@ -27,7 +29,7 @@ export interface Settings {
   /** Firehose delivers when either is reached. */
   readonly bufferSeconds: number;
   readonly bufferMegabytes: number;
-  /** Days until raw objects go to infrequent access. */
+  /** Days that logs are kept; CloudWatch takes certain numbers only. */
   readonly logDays: number;
   /** What the table is made with: `rigado` or `default`. */
   readonly contract: string;
@@ -58,6 +60,11 @@ type Read = (name: string) => unknown;
 
 const NAME = /^[a-z][a-z0-9]{0,15}$/;
 
+/** What CloudWatch Logs takes, but for without end. */
+const LOG_DAYS = Object.values(logs.RetentionDays).filter(
+  (days) => typeof days === 'number' && days < 9999,
+) as number[];
+
 /** Where `make lambda` puts its zips. */
 const BUILT = path.join(__dirname, '..', '..', 'target', 'lambda');
 
@@ -86,6 +93,11 @@ export function readSettings(context: Read, variables: NodeJS.ProcessEnv = proce
     }
     return value;
   };
+  const oneOf = (name: string, otherwise: number, due: number[]): number => {
+    const value = Number(raw(name) ?? otherwise);
+    if (!due.includes(value)) problems.push(`${name} is \`${raw(name)}\`: one of ${due.join(', ')} is due`);
+    return value;
+  };
   const devices = (name: string): SiteWiseDevice[] => {
     const value = raw(name) ?? '';
     const list = readDevices(value);
@@ -108,7 +120,7 @@ export function readSettings(context: Read, variables: NodeJS.ProcessEnv = proce
     compressRaw: flag('compressRaw', true),
     bufferSeconds: number('bufferSeconds', 60, 0, 900),
     bufferMegabytes: number('bufferMegabytes', 5, 1, 128),
-    logDays: number('logDays', 30, 1, 3653),
+    logDays: oneOf('logDays', 30, LOG_DAYS),
     contract: text('contract', 'rigado', /^(rigado|default)$/, 'rigado or default is due'),
     table: text('table', 'events', /^[a-z][a-z0-9_]{0,63}$/, 'up to 64 of a-z, 0-9 and _ are due'),
     queryLimitBytes: number('queryLimitBytes', 100 * 2 ** 30, 10_000_000, Number.MAX_SAFE_INTEGER),

@@ -40,7 +40,7 @@ test('each command is one that the repository has', () => {
     (spec) => (spec as { phases: { build: { commands: string[] } } }).phases.build.commands,
   );
   const targets = commands.flatMap((command) => /^make (.*)$/.exec(command)?.[1]?.split(' ') ?? []);
-  expect(targets).toEqual(['test', 'infra', 'lambda']);
+  expect(targets).toEqual(['test', 'infra', 'deployed']);
   for (const target of targets) expect(makefile).toMatch(new RegExp(`^${target}:`, 'm'));
   const run = commands.flatMap((command) => /npm run ([\w-]+)/.exec(command)?.[1] ?? []);
   expect(run).toEqual(['end-to-end']);

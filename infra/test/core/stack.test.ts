@@ -153,6 +153,13 @@ test('the diagram of README.md has the constructs that are there', () => {
 });
 
 test('wrong settings are told all at once', () => {
-  const wrong: Record<string, string> = { environment: 'A-1', rootMqttTopic: 'data', bufferSeconds: 'soon' };
-  expect(() => readSettings((name) => wrong[name], {})).toThrow(/environment.*rootMqttTopic.*bufferSeconds/s);
+  const wrong: Record<string, string> = {
+    environment: 'A-1',
+    rootMqttTopic: 'data',
+    bufferSeconds: 'soon',
+    logDays: '31',
+  };
+  expect(() => readSettings((name) => wrong[name], {})).toThrow(
+    /environment.*rootMqttTopic.*bufferSeconds.*logDays is `31`: one of 1, 3, 5, 7, 14, 30, /s,
+  );
 });
