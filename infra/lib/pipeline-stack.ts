@@ -58,17 +58,18 @@ export class PipelineStack extends Stack {
     const source = new codepipeline.Artifact('Source');
     const built = new codepipeline.Artifact('Built');
 
-    const build = this.project('Build', settings, {
+    const build = this.project('Build', {
       commands: ['rustup component add clippy rustfmt', 'make test infra deployed'],
       timeout: Duration.hours(3),
       artifacts: ['**/*'],
     });
-    const deploy = this.project('Deploy', settings, {
+    const deploy = this.project('Deploy', {
       commands: [
         'npm ci --prefix infra --no-audit --no-fund',
         'cd infra && npx cdk deploy --all --require-approval never',
       ],
       timeout: Duration.hours(1),
+      told: settings.told,
     });
     const roles = this.formatArn({
       service: 'iam',
@@ -78,12 +79,13 @@ export class PipelineStack extends Stack {
     });
     deploy.addToRolePolicy(new iam.PolicyStatement({ actions: ['sts:AssumeRole'], resources: [roles] }));
     acknowledgeWildcard(deploy.role as iam.Role, roles, "CDK's bootstrap has four roles: to look up, publish, deploy");
-    const trial = this.project('EndToEnd', settings, {
+    const trial = this.project('EndToEnd', {
       commands: [
         'npm ci --prefix infra --no-audit --no-fund',
         'cd infra && npm run end-to-end -- --environment "$IOTLAKE_ENVIRONMENT"',
       ],
       timeout: Duration.minutes(30),
+      told: settings.told,
     });
     this.allowTrial(trial, settings.environment);
 
@@ -111,6 +113,14 @@ export class PipelineStack extends Stack {
         this.stage('EndToEnd', trial, built),
       ],
     });
+    // CDK grants it under the service's former name only, which a connection of the present name does not take.
+    const fetching = pipeline.node
+      .findChild('Source')
+      .node.findChild('Source')
+      .node.findChild('CodePipelineActionRole');
+    (fetching as iam.Role).addToPolicy(
+      new iam.PolicyStatement({ actions: ['codeconnections:UseConnection'], resources: [settings.connectionArn] }),
+    );
     const granted = [pipeline.role, ...[build, deploy, trial].map(({ role }) => role)] as iam.Role[];
     for (const role of [...granted, ...this.actionRoles(pipeline)]) answerForArtifacts(role, artifacts);
   }
@@ -127,15 +137,15 @@ export class PipelineStack extends Stack {
 
   private project(
     id: string,
-    settings: PipelineSettings,
-    work: { commands: string[]; timeout: Duration; artifacts?: string[] },
+    // Tests are told nothing: what they start refuses variables that it does not know.
+    work: { commands: string[]; timeout: Duration; told?: Record<string, string>; artifacts?: string[] },
   ): codebuild.PipelineProject {
     const logGroup = new logs.LogGroup(this, `${id}Log`, {
       retention: logs.RetentionDays.ONE_MONTH,
       removalPolicy: RemovalPolicy.DESTROY,
     });
     const variable = (value: string): codebuild.BuildEnvironmentVariable => ({ value });
-    const told = Object.entries(settings.told).map(([name, value]) => [name, variable(value)] as const);
+    const told = Object.entries(work.told ?? {}).map(([name, value]) => [name, variable(value)] as const);
     const project = new codebuild.PipelineProject(this, id, {
       environment: {
         buildImage: codebuild.LinuxArmBuildImage.fromDockerRegistry(IMAGE),

@@ -6,12 +6,14 @@
 import * as fs from 'node:fs';
 import * as path from 'node:path';
 
-import { App, Stack } from 'aws-cdk-lib';
+import { App, type Stack } from 'aws-cdk-lib';
 import { Template } from 'aws-cdk-lib/assertions';
 
 import { DashboardsStack } from '../lib/dashboards-stack';
 import { IotlakeStack } from '../lib/iotlake-stack';
 import { zipsInBucket } from '../lib/lambda-code';
+import { readPipelineSettings } from '../lib/pipeline-settings';
+import { PipelineStack } from '../lib/pipeline-stack';
 import { readSettings } from '../lib/settings';
 
 export const FILE = path.join(__dirname, '..', 'PERMISSIONS.md');
@@ -36,15 +38,23 @@ export function permissions(): string {
   const settings = readSettings((name) => values[name], {});
   const app = new App();
   const env = { account: '111122223333', region: 'eu-west-1' };
-  const { lake, ...core } = new IotlakeStack(app, 'iotlake-int', { env, settings, code: zipsInBucket('code', '') });
-  const dashboards = new DashboardsStack(app, 'iotlake-dashboards-int', { env, settings, lake });
-  const stacks = [core.rawDelivery, dashboards].map((construct) => Stack.of(construct));
+  const core = new IotlakeStack(app, 'iotlake-int', { env, settings, code: zipsInBucket('code', '') });
+  const dashboards = new DashboardsStack(app, 'iotlake-dashboards-int', { env, settings, lake: core.lake });
+  const connection = {
+    connectionArn: `arn:aws:codeconnections:${env.region}:${env.account}:connection/00000000-0000-0000-0000-000000000000`,
+    owner: 'owner',
+  };
+  const told = (name: string): unknown => connection[name as keyof typeof connection];
+  const pipeline = new PipelineStack(app, 'iotlake-pipeline-int', {
+    env,
+    settings: readPipelineSettings(told, settings.environment, {}),
+  });
   return [
     '# What each role may do',
     '',
     'Made from the templates by `npm run permissions`, with every option on that makes a role; a test fails where this is',
     'not what they say. Names in angle brackets are resources of the stack.',
-    ...stacks.flatMap((stack) => tables(stack)),
+    ...[core, dashboards, pipeline].flatMap((stack) => tables(stack)),
     '',
   ].join('\n');
 }
@@ -54,9 +64,9 @@ function tables(stack: Stack): string[] {
   const policies = Object.values(template.findResources('AWS::IAM::Policy'));
   return Object.entries(template.findResources('AWS::IAM::Role')).flatMap(([id, role]) => {
     const properties = role['Properties'];
-    const trusted = list<Statement & { Principal: { Service: string } }>(
+    const trusted = list<Statement & { Principal: { Service?: string; AWS?: unknown } }>(
       properties.AssumeRolePolicyDocument.Statement,
-    ).map(({ Principal }) => text(Principal.Service));
+    ).map(({ Principal }) => text(Principal.Service ?? Principal.AWS));
     const managed = list<unknown>(properties.ManagedPolicyArns ?? []).map((arn) => `| ${text(arn)} | | |`);
     const statements = policies
       .filter((policy) => list<{ Ref?: string }>(policy['Properties'].Roles).some(({ Ref }) => Ref === id))

@@ -27,7 +27,7 @@ export interface Identity {
   readonly certificate: string;
 }
 
-/** Signs certificates, in a folder of its own. */
+/** Signs certificates, in a folder of its own, which `remove` takes away. */
 export class Authority {
   readonly folder = mkdtempSync(join(tmpdir(), 'iotlake-broker-'));
 
@@ -50,6 +50,10 @@ export class Authority {
     const signed = ['-CA', 'ca.pem', '-CAkey', 'ca.key', '-CAcreateserial', '-days', '2', '-extfile', file('san')];
     this.openssl('x509', '-req', '-in', file('csr'), '-out', file('pem'), ...signed);
     return { key: this.read(file('key')), certificate: this.read(file('pem')) };
+  }
+
+  remove(): void {
+    rmSync(this.folder, { recursive: true, force: true });
   }
 
   private openssl(...words: string[]): void {
@@ -111,7 +115,6 @@ export class Broker {
     const exit = new Promise((done) => this.process.once('exit', done));
     this.process.kill();
     await exit;
-    rmSync(this.folder, { recursive: true, force: true });
   }
 }
 

@@ -47,15 +47,28 @@ test('each command is one that the repository has', () => {
   for (const script of run) expect(scripts).toHaveProperty([script]);
 });
 
-test('the deployment is told what the shell was told, and nothing else of it', () => {
-  for (const project of Object.values(template.findResources('AWS::CodeBuild::Project'))) {
-    const variables = project['Properties'].Environment.EnvironmentVariables as { Name: string; Value: string }[];
-    expect(Object.fromEntries(variables.map(({ Name, Value }) => [Name, Value]))).toEqual({
-      IOTLAKE_CONTACT_EMAIL: 'contact@example.com',
-      IOTLAKE_SITEWISE: 'true',
-      IOTLAKE_ENVIRONMENT: 'int',
-    });
-  }
+test('deployment and trial are told what the shell was told, and nothing else of it; tests are told nothing', () => {
+  const told = Object.entries(template.findResources('AWS::CodeBuild::Project')).map(([id, project]) => {
+    const variables = (project['Properties'].Environment.EnvironmentVariables ?? []) as Record<string, string>[];
+    return [id.replace(/[0-9A-F]{8}$/, ''), Object.fromEntries(variables.map(({ Name, Value }) => [Name, Value]))];
+  });
+  const shell = {
+    IOTLAKE_CONTACT_EMAIL: 'contact@example.com',
+    IOTLAKE_SITEWISE: 'true',
+    IOTLAKE_ENVIRONMENT: 'int',
+  };
+  expect(Object.fromEntries(told)).toEqual({ Build: {}, Deploy: shell, EndToEnd: shell });
+});
+
+test('the source may be fetched through a connection, under both names of the service', () => {
+  template.hasResourceProperties('AWS::IAM::Policy', {
+    PolicyDocument: {
+      Statement: Match.arrayWith([
+        Match.objectLike({ Action: 'codestar-connections:UseConnection', Resource: TOLD['connectionArn'] }),
+        Match.objectLike({ Action: 'codeconnections:UseConnection', Resource: TOLD['connectionArn'] }),
+      ]),
+    },
+  });
 });
 
 test("only the deployment takes on CDK's roles, only the trial reads the secret", () => {

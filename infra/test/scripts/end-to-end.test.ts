@@ -6,13 +6,13 @@ import { createServer, type IncomingMessage } from 'node:http';
 import type { AddressInfo } from 'node:net';
 
 import { endToEnd, type Target } from '../../scripts/end-to-end/run';
-import { Authority, Broker, describeWithBroker } from '../broker';
+import { Authority, Broker, describeWithBroker, type Identity } from '../broker';
 
 jest.setTimeout(60_000);
 
 describeWithBroker('end-to-end', () => {
-  const authority = new Authority();
-  const device = authority.issue('device');
+  let authority: Authority;
+  let device: Identity;
   const seen: string[] = [];
   let deviceId = 'thing-id-1';
   let broker: Broker;
@@ -46,6 +46,8 @@ describeWithBroker('end-to-end', () => {
   });
 
   beforeAll(async () => {
+    authority = new Authority();
+    device = authority.issue('device');
     broker = await Broker.start(authority, 'localhost', authority.certificate);
     await new Promise<void>((done) => api.listen(0, '127.0.0.1', done));
     const url = `http://127.0.0.1:${(api.address() as AddressInfo).port}/`;
@@ -62,6 +64,7 @@ describeWithBroker('end-to-end', () => {
 
   afterAll(async () => {
     await broker.stop();
+    authority.remove();
     await new Promise((closed) => {
       api.close(closed);
       api.closeAllConnections();
