@@ -29,6 +29,10 @@ const PARTS: usize = 10_000;
 /// Parts under way at once.
 const AT_ONCE: usize = 4;
 
+/// Smaller bodies are sent well within the time that the first byte of any answer may take, on lines of 35 kB a second
+/// too, so that a request that hangs is given up as early as one without a body.
+const QUICK: usize = 1 << 20;
+
 /// A client for requests with large bodies. The first byte of an answer can come only after the last one of the body,
 /// which may take its time on a slow line; that the line stands still is noticed by itself.
 pub(super) fn client(client: &Client) -> Client {
@@ -52,8 +56,8 @@ pub(super) fn write(storage: &S3Storage, write: Write<'_>) -> Result<Written> {
 
 fn whole(storage: &S3Storage, write: Write<'_>) -> Result<Written> {
     let (absent, version) = write.condition.headers();
-    let request = storage
-        .uploads
+    let client = if write.bytes.len() <= QUICK { &storage.client } else { &storage.uploads };
+    let request = client
         .put_object()
         .bucket(&storage.bucket)
         .key(storage.full(write.key))
