@@ -17,11 +17,6 @@ pub(super) struct Plain {
     pub(super) is_ascii: bool,
 }
 
-/// Whether a byte ends plain text.
-fn is_special(byte: u8) -> bool {
-    matches!(byte, b'"' | b'\\' | 0..0x20)
-}
-
 /// The plain text that begins at `at`, which must not end where the bytes do.
 #[inline(always)]
 pub(super) fn plain_text(bytes: &[u8], mut at: usize) -> Result<Plain, Unsure> {
@@ -35,7 +30,8 @@ pub(super) fn plain_text(bytes: &[u8], mut at: usize) -> Result<Plain, Unsure> {
         }
     }
     let rest = &bytes[at..];
-    let length = rest.iter().position(|byte| is_special(*byte)).ok_or(Unsure)?;
+    let is_special = |byte: &u8| matches!(byte, b'"' | b'\\' | 0..0x20);
+    let length = rest.iter().position(is_special).ok_or(Unsure)?;
     Ok(Plain { end: at + length, is_ascii: is_ascii && rest[..length].is_ascii() })
 }
 
@@ -77,12 +73,12 @@ pub(super) fn unescape(
         // Text up to the next escape: what is copied too far is written over.
         loop {
             let Some(block) = bytes[at..].first_chunk() else {
-                let rest = &bytes[at..];
-                let length = rest.iter().position(|byte| is_special(*byte)).ok_or(Unsure)?;
+                let rest = plain_text(bytes, at)?;
+                let length = rest.end - at;
                 make_room(out, to + length);
-                out[to..to + length].copy_from_slice(&rest[..length]);
-                is_ascii &= rest[..length].is_ascii();
-                at += length;
+                out[to..to + length].copy_from_slice(&bytes[at..rest.end]);
+                is_ascii &= rest.is_ascii;
+                at = rest.end;
                 to += length;
                 break;
             };
@@ -156,6 +152,7 @@ struct Found {
     is_ascii: bool,
 }
 
+/// Looks at a block.
 #[inline(always)]
 fn look(block: &[u8; BLOCK]) -> Found {
     let bytes = u8x16::new(*block);
