@@ -8,7 +8,7 @@ RIVALS := benches/rivals/requirements.txt
 FUZZER := onboarding/tests/requirements.txt
 CLIENT := onboarding/tests/api
 
-.PHONY: all test lint doc pure infra slow bench rivals growth venv debian lambda lambda-test deployed
+.PHONY: all test lint doc pure infra slow night bench rivals growth venv debian lambda lambda-test deployed
 
 all: test
 
@@ -53,6 +53,10 @@ deployed: lambda debian
 ## time; none of them asks a query
 slow:
 	$(CARGO) test --release -p iotlake --no-default-features --features cli --test memory -- --nocapture --test-threads 1
+
+## night: every call to the operating system that a small run makes goes wrong once, in every way: thousands of runs
+night:
+	$(CARGO) test --workspace --test faults -- --ignored --nocapture
 
 ## bench: figures; see benches/README.md for how they were made
 bench:
