@@ -400,9 +400,9 @@ impl Flattener {
 
 impl Spares {
     /// Gives the memory of a part back, from any thread and in whatever state the part is.
-    pub fn give_back(&self, part: Part) {
+    pub fn give_back(&self, part: impl Into<Part>) {
         // One is enough: there is never more than one part that grows.
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(part);
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(part.into());
     }
 
     fn take(&self) -> Option<Part> {

@@ -60,10 +60,10 @@ fn records_and_values_allocate_nothing_once_their_shape_is_known() {
     push(&mut flattener, &text[2 * PART_BYTES - (512 << 10)..]);
 
     // A file costs what its columns and pages cost, however many values are in them.
-    let mut part = parts.remove(0);
+    let part = parts.remove(0);
     let fit = part.fit(&schema, &Limits::default());
     fit.register.iter().for_each(|identity| _ = schema.register(identity));
-    part.settle(&fit);
+    let part = part.settle(&fit);
     assert!(part.rows as usize > 3 * records, "{}", part.rows);
     let encoder =
         Encoder { source: "s3://b/k", options: "{}", compression: Compression::Snappy, parallel: false };

@@ -4,7 +4,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use iotlake_flatten::{Contract, Identity, Kind, Limits, Options, Part, Path, Schema, Type};
+use iotlake_flatten::{
+    Contract, Identity, Kind, Limits, Options, Path, Schema, SettledPart, TableColumn, Type,
+};
 use proptest::prelude::*;
 use serde_json::{Map, Value};
 
@@ -15,24 +17,24 @@ fn tight() -> Limits {
 }
 
 /// One part, fitted to a table that then has its new columns.
-fn settled(bytes: &[u8], schema: &Schema, limits: Limits) -> (Part, Schema) {
+fn settled(bytes: &[u8], schema: &Schema, limits: Limits) -> (SettledPart, Schema) {
     let options = Options { limits, ..Options::default() };
     let mut all = parts(bytes, usize::MAX, &Arc::new(schema.clone()), options);
     assert_eq!(all.len(), 1);
-    let mut part = all.remove(0);
+    let part = all.remove(0);
     let fit = part.fit(schema, &limits);
     let mut grown = schema.clone();
     for identity in &fit.register {
         grown.register(identity);
     }
     assert_eq!(part.fit(&grown, &limits).register, [], "fitted twice, nothing more is new");
-    part.settle(&fit);
+    let part = part.settle(&fit);
     assert!(part.columns.iter().all(|column| grown.place(&column.identity).is_some()));
     (part, grown)
 }
 
 /// The records as the columns and the overflow of a part tell them, nested again, without nulls.
-fn told(part: &Part) -> Vec<Value> {
+fn told(part: &SettledPart) -> Vec<Value> {
     let mut records = vec![Value::Object(Map::new()); part.rows as usize];
     for column in &part.columns {
         for (row, text) in cells(&column.cells) {
@@ -189,14 +191,33 @@ fn names_live_side_by_side() {
     let unique: std::collections::BTreeSet<_> = names.iter().collect();
     assert_eq!(unique.len(), names.len());
     let plain: Vec<&str> = names.iter().map(String::as_str).filter(|name| !has_hash(name)).collect();
-    assert_eq!(plain, ["temp", "a.b", "x", "x.string", "x_y"]);
+    assert_eq!(plain, ["a.b", "temp", "temp.string", "x", "x.string", "x_y"]);
     assert!(names.iter().any(|name| name.starts_with("year_")));
     assert!(names.iter().any(|name| name.starts_with("_source_")));
-    assert_eq!(names.iter().filter(|name| has_hash(name)).count(), 7, "{names:?}");
+    assert_eq!(names.iter().filter(|name| has_hash(name)).count(), 6, "{names:?}");
     let long = "k".repeat(300);
     let mut schema = schema.clone();
     let name = schema.register(&Identity::new(Path::new([long]), Kind::Double)).name.clone();
     assert_eq!(name.len(), 127);
+}
+
+#[test]
+fn the_exact_lower_case_key_gets_the_plain_name_whatever_sorts_before_it() {
+    let named = |text: &str| -> BTreeMap<String, String> {
+        let (_, schema) = settled(text.as_bytes(), &schema(&Contract::empty()), Limits::default());
+        let named = |column: &TableColumn| (column.identity.path.to_json(), column.name.clone());
+        schema.columns().iter().map(named).collect()
+    };
+    let names = named(r#"{"temperature":1,"Temperature":2,"TEMPERATURE":3,"Zone":{"Id":4},"a":5}"#);
+    assert_eq!(names[r#"["temperature"]"#], "temperature");
+    assert!(has_hash(&names[r#"["Temperature"]"#]) && has_hash(&names[r#"["TEMPERATURE"]"#]), "{names:?}");
+    assert_eq!(names[r#"["Zone","Id"]"#], "zone.id");
+    // Also where the exact one is of a kind that sorts behind, and where a dot is in a key.
+    let names = named(r#"{"t":{"v":"x"},"T":{"v":1},"T.v":true}"#);
+    assert_eq!(names[r#"["t","v"]"#], "t.v");
+    // What has no exact one beside it keeps its place and its name.
+    let names = named(r#"{"Only":1,"ONLY":2}"#);
+    assert_eq!(names[r#"["ONLY"]"#], "only");
 }
 
 fn has_hash(name: &str) -> bool {
