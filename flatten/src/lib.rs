@@ -33,6 +33,7 @@ pub mod records;
 #[doc(hidden)]
 pub mod reference;
 mod reject;
+mod resume;
 mod schema;
 pub mod time;
 mod tree;

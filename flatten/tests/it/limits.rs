@@ -249,3 +249,50 @@ fn declared_types_send_values_where_they_say() {
     assert_eq!(column("t", Kind::Timestamp), ["1772355600000000", "1772355600123000"]);
     assert_eq!(part.ignored, 2);
 }
+
+#[test]
+fn a_path_that_is_too_long_is_no_column_and_nothing_of_it_is_lost() {
+    let key = |bytes: usize| "k".repeat(bytes);
+    let text = format!(
+        "{{\"{0}\":{{\"{1}\":1,\"{1}x\":{{\"b\":[2, 3],\"a\":{{}},\"c\":null,\"A\":-0.0}},\"n\":null}},\"z\":true}}\n\
+         {{\"z\":false,\"{2}\":{{\"e\":1e400}}}}\n{{\"{2}\":null}}\n{{\"{2}\":7}}\n",
+        key(1000),
+        key(24),
+        key(70_000)
+    );
+    let (part, table) = settled(text.as_bytes(), &schema(&Contract::empty()), Limits::default());
+    let long = Path::new([key(1000)]);
+    let expected = [
+        Identity::new(long.clone(), Kind::Json),
+        Identity::new(long.child(&key(24)), Kind::Double),
+        Identity::new(Path::new(["z"]), Kind::Boolean),
+    ];
+    let found: Vec<Identity> = table.columns().iter().map(|column| column.identity.clone()).collect();
+    assert_eq!(found, expected);
+    assert!(!part.spilled, "the length of a path depends on nothing");
+    let json = crate::support::column(&part, &[&key(1000)], Kind::Json);
+    assert_eq!(json, BTreeMap::from([(0, format!("{{\"{}x\":{{\"A\":-0,\"b\":[2,3]}}}}", key(24)))]));
+    let rest = part.overflow().map(cells).unwrap();
+    let of = |value: &str| format!("{{\"{}\":{value}}}", key(70_000));
+    assert_eq!(rest, BTreeMap::from([(1, of("{\"e\":\"1e400\"}")), (3, of("7"))]));
+    // However it is cut, and with threads that read it side by side.
+    let whole = parts(text.as_bytes(), usize::MAX, &schema(&Contract::empty()), Options::default());
+    for (chunk, threads, block) in [(1000, 1, 100), (70_001, 2, 16), (usize::MAX, 4, 50)] {
+        let options = Options { threads, chunk_bytes: block, ..Options::default() };
+        assert_eq!(parts(text.as_bytes(), chunk, &schema(&Contract::empty()), options), whole);
+    }
+}
+
+#[test]
+fn a_declared_path_has_its_column_however_long_it_is() {
+    let long = "k".repeat(5000);
+    let contract = Contract::empty().declare(&long, Type::Bigint);
+    let text = format!("{{\"{long}\":1,\"{long}x\":2}}\n{{\"{long}\":{{\"a\":3}}}}\n{{\"{long}\":\"s\"}}\n");
+    let (part, table) = settled(text.as_bytes(), &schema(&contract), Limits::default());
+    assert_eq!(table.columns().len(), 1);
+    assert_eq!(crate::support::column(&part, &[&long], Kind::Long), BTreeMap::from([(0, "1".to_owned())]));
+    let rest = part.overflow().map(cells).unwrap();
+    assert_eq!(rest[&0], format!("{{\"{long}x\":2}}"));
+    assert_eq!(rest[&1], format!("{{\"{long}\":{{\"a\":3}}}}"));
+    assert_eq!(rest[&2], format!("{{\"{long}\":\"s\"}}"));
+}
