@@ -9,21 +9,28 @@
 //! is no finding but an orphan.
 
 mod file;
+mod name;
 mod receipts;
 mod rule;
+mod unclaimed;
 
+use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
 
 use crate::catalog::{Catalog, CatalogError, REJECTS_SUFFIX};
+use crate::digest::source_hash;
 use crate::error::Error;
 use crate::partition::Partition;
 use crate::storage::{ObjectMeta, Storage};
 
+pub(crate) use file::{Described, described};
 use file::{Expected, Facts};
-use receipts::Claims;
+use name::Named;
+use receipts::{Claims, Held};
 pub use rule::{Rule, Severity};
+pub(crate) use unclaimed::{Unclaimed, unclaimed};
 
 /// How much of each file is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -78,10 +85,11 @@ pub struct Audit {
     pub rows: u64,
     /// Rows of files of rejects.
     pub rejected: u64,
-    /// Files that no receipt names: left by a run that broke off, or written by one that still goes on. Harmless; the
-    /// next run over their source completes them.
+    /// Files that no receipt names, of sources without one: left by a run that broke off, or written by one that still
+    /// goes on. Who reads by path sees the rows of a source that is not done; the next run over it completes them.
     pub orphans: Vec<String>,
-    /// Temporary files of runs that broke off, or that still go on. Harmless.
+    /// Temporary files of runs that broke off, or that still go on. Nobody reads them; the next run removes those that
+    /// are a day old.
     pub leftovers: Vec<String>,
 }
 
@@ -141,7 +149,7 @@ pub fn audit(storage: &dyn Storage, catalog: &dyn Catalog, depth: Depth) -> Resu
             *(if expected.is_rejects() { &mut audit.rejected } else { &mut audit.rows }) += rows;
         }
     }
-    claims.report_missing(&audited, &mut audit.findings);
+    claims.report(storage, &audited, &mut audit.findings)?;
     audit.findings.sort_by(|a, b| (&a.place, a.rule).cmp(&(&b.place, b.rule)));
     Ok(audit)
 }
@@ -181,7 +189,7 @@ impl TableAudit<'_> {
         let checked: Vec<_> = listed.par_iter().map(|meta| self.file(meta)).collect();
         let (mut rows, mut there, mut receipted) = (0, HashSet::new(), BTreeSet::new());
         for (meta, checked) in listed.iter().zip(checked) {
-            let Checked { findings, partition, is_data, facts } = checked?;
+            let Checked { findings, partition, is_data, is_stale, facts } = checked?;
             audit.findings.extend(findings);
             if !is_data {
                 continue;
@@ -191,7 +199,7 @@ impl TableAudit<'_> {
             there.extend(partition);
             if self.claims.of(&meta.key).is_some() {
                 receipted.extend(partition);
-            } else {
+            } else if !is_stale {
                 audit.orphans.push(meta.key.clone());
             }
         }
@@ -216,37 +224,62 @@ impl TableAudit<'_> {
             find(Rule::HiddenName, format!("query engines ignore `{hidden}` and everything below"));
             return Ok(checked);
         }
-        let Some(name) = rest.rsplit('/').next().and_then(|name| name.strip_suffix(".parquet")) else {
+        if !rest.ends_with(".parquet") {
             find(Rule::ForeignFile, "not a Parquet file; query engines would read it as one".to_owned());
             return Ok(checked);
-        };
+        }
         checked.is_data = true;
         let folder = rest.rsplit_once('/').map_or("", |(folder, _)| folder);
         checked.partition = Partition::from_folder(folder);
         if checked.partition.is_none() {
             find(Rule::FolderName, format!("`{folder}` is not written as year=YYYY/month=MM/day=DD/hour=HH"));
         }
-        let hash = name.split_once('-').filter(|(hash, part)| {
-            let is_hexadecimal = |byte: u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
-            let is_part = !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
-            hash.len() == 32 && hash.bytes().all(is_hexadecimal) && is_part
-        });
-        if hash.is_none() {
+        let named = Named::of(rest);
+        if named.is_none() {
             find(Rule::FileName, "the name is not <32 hexadecimal digits>-<part>.parquet".to_owned());
         }
         checked.facts = file::check(self.storage, meta, self.expected, &mut checked.findings)?;
-        let source = checked.facts.as_ref().and_then(|facts| facts.source.as_deref());
-        if let (Some((hash, _)), Some(source)) = (hash, source)
-            && crate::digest::source_hash(source) != hash
-        {
-            let message = format!("the name is not that of its source, {source}");
-            checked.findings.push(Finding::new(Rule::FileName, &meta.key, message));
+        let mut find = |rule, message: String| checked.findings.push(Finding::new(rule, &meta.key, message));
+        let facts = checked.facts.as_ref();
+        let source = facts.and_then(|facts| facts.source.as_deref());
+        if let (Some(named), Some(source)) = (named, source) {
+            let part = facts.and_then(|facts| facts.part).unwrap_or(named.part);
+            if source_hash(source) != named.hash {
+                find(Rule::FileName, format!("the name is not that of its source, {source}"));
+            } else if part != named.part {
+                find(Rule::FileName, format!("the name says part {}, the file says {part}", named.part));
+            }
         }
-        if let Some(claim) = self.claims.of(&meta.key) {
-            claim.compare(self.storage, meta, checked.facts.as_ref(), self.depth, &mut checked.findings)?;
+        match self.claims.of(&meta.key) {
+            Some(claim) => {
+                claim.compare(self.claims, self.storage, meta, facts, self.depth, &mut checked.findings)?;
+            }
+            None => {
+                let receipt = source.and_then(|source| self.claims.receipt(self.name, source));
+                if let Some(receipt) = receipt
+                    && receipt.stands(self.storage)?
+                {
+                    checked.is_stale = true;
+                    find(Rule::StaleFile, stale(named.map_or(0, |named| named.revision), receipt));
+                }
+            }
         }
         Ok(checked)
     }
+}
+
+/// What a file of a source with a receipt, which does not name the file, does to those who read it.
+fn stale(revision: u64, receipt: &Held) -> String {
+    let does = match revision.cmp(&receipt.revision) {
+        Ordering::Less => "is left of what its source was before: who reads by path reads stale rows",
+        Ordering::Equal => {
+            "is not named by the receipt of its source: who reads by path reads its rows too often"
+        }
+        Ordering::Greater => {
+            "is of a replacement of its source that has not ended: who reads by path reads old and new rows"
+        }
+    };
+    format!("{does} (the receipt is {})", receipt.key)
 }
 
 /// What became of one file.
@@ -256,6 +289,8 @@ struct Checked {
     partition: Option<Partition>,
     /// Whether query engines read it as data.
     is_data: bool,
+    /// Whether its source has a receipt that does not name it.
+    is_stale: bool,
     /// `None` if it cannot be read.
     facts: Option<Facts>,
 }

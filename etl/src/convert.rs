@@ -15,11 +15,8 @@ use iotlake_flatten::{
     Compression, EncodeError, Encoder, FileWriter, Flattener, Limits, Options, Part, Schema, SettledPart,
 };
 
-use crate::decode::{DecodeError, Decoder, Stored};
+use crate::decode::{self, Damage, DecodeError, Decoder, Known, Stored, Unreadable};
 use crate::pipeline::Counts;
-
-/// Bytes that are read at a time.
-const READ_BYTES: usize = 1 << 20;
 
 /// How a source is converted.
 #[derive(Debug, Clone, Copy)]
@@ -37,7 +34,7 @@ pub struct Settings<'a> {
 }
 
 /// The columns of a file, fixed before its first row.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct Columns {
     /// The schema with which records are read: what was declared.
     declared: Schema,
@@ -47,6 +44,8 @@ pub struct Columns {
     pub overflow: bool,
     /// The digest of the source they were found in; `None` if they were declared.
     digest: Option<String>,
+    /// Where that source is damaged: rows are only taken from before.
+    damage: Option<Damage>,
 }
 
 /// What came of a source.
@@ -56,8 +55,6 @@ pub struct Converted {
     pub counts: Counts,
     /// Number of rejects by reason.
     pub rejects_by_reason: BTreeMap<&'static str, u64>,
-    /// Damage in a compressed stream, of which what came before was kept.
-    pub damage: Option<String>,
 }
 
 /// Why a source was not converted.
@@ -70,6 +67,14 @@ pub enum ConvertError {
         identity: String,
         /// Why.
         source: DecodeError,
+    },
+    /// The compressed stream is damaged. [`discover`] with this damage keeps what lies before it.
+    #[error("{identity}: {}", damage.error)]
+    Damaged {
+        /// The source.
+        identity: String,
+        /// Where.
+        damage: Damage,
     },
     /// The source was not the same when it was read the second time.
     #[error("{identity}: changed while it was being converted")]
@@ -100,6 +105,7 @@ impl ConvertError {
     pub fn hint(&self) -> Option<&'static str> {
         match self {
             ConvertError::Source { source, .. } => source.hint(),
+            ConvertError::Damaged { damage, .. } => damage.error.hint(),
             ConvertError::Changed { .. } => {
                 Some("wait until its writer is done, then run the same command again")
             }
@@ -114,17 +120,19 @@ impl ConvertError {
 impl Columns {
     /// Those of `declared`, and `_overflow` for all other fields: for a source that can be read only once.
     pub fn declared(declared: Schema) -> Columns {
-        Columns { schema: declared.clone(), declared, overflow: true, digest: None }
+        Columns { schema: declared.clone(), declared, overflow: true, digest: None, damage: None }
     }
 }
 
-/// Reads a source for its columns: those of `declared`, then every other one in the order of a table.
+/// Reads a source for its columns: those of `declared`, then every other one in the order of a table. Of a source that
+/// is known to be damaged, only what was verified before that is read, here and by [`convert`].
 ///
 /// # Errors
-/// [`ConvertError::Source`]; damage of a compressed stream only ends it.
+/// [`ConvertError::Damaged`] if it is and that was not known; [`ConvertError::Source`].
 pub fn discover(
     source: impl Read,
     declared: Schema,
+    damage: Option<Damage>,
     settings: &Settings<'_>,
 ) -> Result<Columns, ConvertError> {
     let mut schema = declared.clone();
@@ -138,8 +146,9 @@ pub fn discover(
         overflow |= part.overflow().is_some();
         Ok(part)
     };
-    let (stored, _) = read(source, &declared, settings, &mut sink)?;
-    Ok(Columns { declared, schema, overflow, digest: Some(stored.digest) })
+    let known = damage.as_ref().map_or(Known::Nothing, Known::Damaged);
+    let stored = read(source, &declared, known, settings, &mut sink)?;
+    Ok(Columns { declared, schema, overflow, digest: Some(stored.digest), damage })
 }
 
 /// Writes the rows of a source to `out`, and its rejects, if there are any, to what `rejects` opens.
@@ -190,10 +199,12 @@ pub fn convert<W: Write + Send, R: Write + Send>(
         }
         Ok(part)
     };
-    let (stored, damage) = read(source, &columns.declared, settings, &mut sink)?;
-    if columns.digest.as_ref().is_some_and(|digest| *digest != stored.digest) {
-        return Err(ConvertError::Changed { identity: settings.source.to_owned() });
-    }
+    let known = match (&columns.damage, &columns.digest) {
+        (Some(damage), _) => Known::Damaged(damage),
+        (None, Some(digest)) => Known::Whole(digest),
+        (None, None) => Known::Nothing,
+    };
+    let stored = read(source, &columns.declared, known, settings, &mut sink)?;
     let Counts { records, rows, rejected, .. } = counts;
     if !counts.balances() {
         return Err(ConvertError::Unbalanced { records, rows, rejected });
@@ -205,39 +216,36 @@ pub fn convert<W: Write + Send, R: Write + Send>(
     let (bytes_stored, bytes_decoded) = (stored.size, stored.decoded);
     let new_columns = (columns.schema.columns().len() - columns.declared.columns().len()) as u64;
     let counts = Counts { bytes_stored, bytes_decoded, new_columns, ..counts };
-    Ok(Converted { counts, rejects_by_reason, damage })
+    Ok(Converted { counts, rejects_by_reason })
 }
 
-/// Hands every part of a source to `sink`. Comes back with what the source was, and what damage ended it, if any.
+/// Hands every part of a source to `sink`; what the source was.
 fn read(
     source: impl Read,
     declared: &Schema,
+    known: Known<'_>,
     settings: &Settings<'_>,
     sink: &mut impl FnMut(Part) -> Result<SettledPart, ConvertError>,
-) -> Result<(Stored, Option<String>), ConvertError> {
-    let failed = |error| ConvertError::Source { identity: settings.source.to_owned(), source: error };
+) -> Result<Stored, ConvertError> {
+    let identity = || settings.source.to_owned();
+    let failed = |error| match error {
+        DecodeError::Changed => ConvertError::Changed { identity: identity() },
+        error => ConvertError::Source { identity: identity(), source: error },
+    };
     let mut decoder = Decoder::new(source, settings.output_limit);
     let options = Options { threads: settings.threads, limits: settings.limits, ..Options::default() };
-    let mut flattener = Flattener::new(Arc::new(declared.clone()), options);
+    let flattener = Flattener::new(Arc::new(declared.clone()), options);
     let spares = flattener.spares();
     let sink = &mut |part: Part| -> Result<(), ConvertError> {
         spares.give_back(sink(part)?);
         Ok(())
     };
-    let mut buffer = vec![0; READ_BYTES];
-    let damage = loop {
-        match decoder.read(&mut buffer) {
-            Ok(0) => {
-                flattener.finish(sink)?;
-                break None;
-            }
-            Ok(count) => flattener.push(&buffer[..count], sink)?,
-            Err(error) if error.is_damage() => {
-                flattener.finish_broken(sink)?;
-                break Some(error.to_string());
-            }
-            Err(error) => return Err(failed(error)),
-        }
-    };
-    Ok((decoder.finish().map_err(failed)?, damage))
+    // A file that was begun is thrown away if the source turns out to be damaged, so that nothing has to be looked
+    // through beforehand.
+    match decode::parts(&mut decoder, flattener, known, None, sink) {
+        Ok(()) => decoder.finish().map_err(failed),
+        Err(Unreadable::Damaged(damage)) => Err(ConvertError::Damaged { identity: identity(), damage }),
+        Err(Unreadable::Failed(error)) => Err(failed(error)),
+        Err(Unreadable::Caller(error)) => Err(error),
+    }
 }

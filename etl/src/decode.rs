@@ -4,11 +4,13 @@
 //! its first bytes and never by its name; out come the decoded bytes. On the way the stored bytes are counted and
 //! digested, all of them, also those behind damage.
 //!
-//! What must stay true: everything that can be decoded before damage is handed out before the damage is reported, and
-//! where that is depends on the stored bytes alone, not on how they were cut into reads; damage of the data (one
-//! reject) is never confused with a failure to read it (the source is tried again); memory and output are bounded.
+//! What must stay true: where damage is found, and how many of the bytes before it a checksum has verified, depends on
+//! the stored bytes alone, not on how they were cut into reads; what no checksum has verified becomes a row of nobody's
+//! ([`parts`] sees to it); damage of the data is never confused with a failure to read it (the source is tried again);
+//! memory and output are bounded.
 
 mod gzip;
+mod parts;
 mod stored;
 mod zstandard;
 
@@ -18,6 +20,8 @@ use std::io::{self, Read};
 use gzip::Gzip;
 use stored::StoredBytes;
 use zstandard::Zstd;
+
+pub use parts::{Damage, Known, Unreadable, parts};
 
 /// The largest window of a zstd stream that is accepted, as a power of two: 128 MiB, what `zstd` itself accepts
 /// without being told otherwise.
@@ -57,10 +61,46 @@ impl fmt::Display for Codec {
     }
 }
 
+/// What becomes of a source whose compressed stream is damaged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum OnDamage {
+    /// It fails, and nothing of it is written. The default: most damage is a transfer that can be repeated, and then
+    /// all rows can be had; a source that counts as done is never looked at again.
+    #[default]
+    Fail,
+    /// The records before the last checksum that agrees are kept; all that follows is one reject with reason `stream`.
+    Reject,
+}
+
+impl OnDamage {
+    /// Every choice with its word on command lines and in variables.
+    pub const WORDS: [(&'static str, OnDamage); 2] = [("fail", OnDamage::Fail), ("reject", OnDamage::Reject)];
+
+    /// The word for this choice.
+    pub fn word(self) -> &'static str {
+        OnDamage::WORDS.iter().find(|(_, choice)| *choice == self).expect("every choice has a word").0
+    }
+}
+
+impl fmt::Display for OnDamage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.word())
+    }
+}
+
+impl std::str::FromStr for OnDamage {
+    type Err = String;
+
+    fn from_str(word: &str) -> Result<OnDamage, String> {
+        let found = OnDamage::WORDS.iter().find(|(known, _)| *known == word);
+        found.map(|(_, choice)| *choice).ok_or_else(|| "`fail` or `reject` is due".to_owned())
+    }
+}
+
 /// Why decoding stopped before the end.
 #[derive(Debug, thiserror::Error)]
 pub enum DecodeError {
-    /// The stream ends within a member or frame. What was decoded before is good.
+    /// The stream ends within a member or frame. What was decoded of it is most likely right, but nothing proves it.
     #[error("the {codec} stream is cut off after {at_input} bytes ({at_output} decoded)")]
     Truncated {
         /// The codec.
@@ -70,7 +110,7 @@ pub enum DecodeError {
         /// Decoded bytes up to here.
         at_output: u64,
     },
-    /// The stream is damaged, or something else follows it. What was decoded before is kept.
+    /// The stream is damaged, or something else follows it. What was decoded since the last checksum may be anything.
     #[error("the {codec} stream is damaged at byte {at_input} ({at_output} decoded): {reason}")]
     Corrupt {
         /// The codec.
@@ -93,11 +133,14 @@ pub enum DecodeError {
     WindowTooLarge,
     /// The stored bytes could not be read: this says nothing about them.
     #[error("cannot read the source")]
-    Io(#[source] io::Error),
+    Io(#[from] io::Error),
+    /// The source was another one when it was read a second time.
+    #[error("changed while it was being read")]
+    Changed,
 }
 
 impl DecodeError {
-    /// Whether this is damage in the data, which becomes a reject, rather than a failure of the whole source.
+    /// Whether this is damage in the data, rather than a failure to read it or a limit.
     pub fn is_damage(&self) -> bool {
         matches!(self, DecodeError::Truncated { .. } | DecodeError::Corrupt { .. })
     }
@@ -109,9 +152,11 @@ impl DecodeError {
                 Some("if the source is what it should be, raise --max-decoded-bytes")
             }
             DecodeError::WindowTooLarge => Some("compress the source again without --long or --ultra"),
-            DecodeError::Truncated { .. } | DecodeError::Corrupt { .. } => {
-                Some("the records before the damage were kept; ask the sender for the rest")
-            }
+            DecodeError::Truncated { .. } | DecodeError::Corrupt { .. } => Some(
+                "nothing of it was kept: fetch it again, or ask its sender for a whole one; to do without what no \
+                 checksum verifies, say --on-damage reject (IOTLAKE_ON_DAMAGE of the function)",
+            ),
+            DecodeError::Changed => Some("wait until its writer is done, then run the same command again"),
             DecodeError::Io(_) => None,
         }
     }
@@ -186,7 +231,7 @@ impl<R: Read> Decoder<R> {
         if self.is_done || buffer.is_empty() {
             return Ok(0);
         }
-        match self.step(buffer).map_err(DecodeError::Io)? {
+        match self.step(buffer)? {
             Step::Bytes(count) => {
                 self.decoded += count as u64;
                 if self.decoded > self.limit {
@@ -210,9 +255,20 @@ impl<R: Read> Decoder<R> {
     pub fn codec(&mut self) -> Result<Codec, DecodeError> {
         let method = match &mut self.method {
             Some(method) => method,
-            None => self.method.insert(Method::start(&mut self.stored).map_err(DecodeError::Io)?),
+            None => self.method.insert(Method::start(&mut self.stored)?),
         };
         Ok(method.codec())
+    }
+
+    /// How many of the bytes handed out so far lie before the last checksum that agreed. All of them, where nothing is
+    /// compressed: there is no checksum to wait for.
+    pub fn verified(&self) -> u64 {
+        match &self.method {
+            None => 0,
+            Some(Method::Plain) => self.decoded,
+            Some(Method::Gzip(gzip)) => gzip.verified,
+            Some(Method::Zstd(zstd)) => zstd.verified,
+        }
     }
 
     /// Reads what is left of the stored bytes without decoding it, and says what the source was.
@@ -221,9 +277,15 @@ impl<R: Read> Decoder<R> {
     /// [`DecodeError::Io`].
     pub fn finish(mut self) -> Result<Stored, DecodeError> {
         let codec = self.codec()?;
-        self.stored.drain().map_err(DecodeError::Io)?;
-        let StoredBytes { size, ref digest, .. } = self.stored;
-        Ok(Stored { codec, size, digest: digest.finish(), decoded: self.decoded })
+        let digest = self.drain()?;
+        Ok(Stored { codec, size: self.stored.size, digest, decoded: self.decoded })
+    }
+
+    /// Reads what is left of the stored bytes without decoding it; the digest of all of them.
+    fn drain(&mut self) -> Result<String, DecodeError> {
+        self.is_done = true;
+        self.stored.drain()?;
+        Ok(self.stored.digest.finish())
     }
 
     fn step(&mut self, buffer: &mut [u8]) -> io::Result<Step> {
@@ -248,7 +310,7 @@ impl<R: Read> Decoder<R> {
         // Damage may be nothing but a connection that is about to break: only when the rest could be read is it
         // certain that the data is what is wrong.
         if let Err(error) = self.stored.drain() {
-            return DecodeError::Io(error);
+            return error.into();
         }
         match fault {
             Fault::Truncated => DecodeError::Truncated { codec, at_input, at_output },

@@ -6,6 +6,7 @@ use crate::decode::DecodeError;
 use crate::ledger::LedgerError;
 use crate::partition::{NotAPartitioning, NotAnHour};
 use crate::plan::PlanError;
+use crate::rebuild::RebuildError;
 use crate::source::PatternError;
 use crate::storage::StorageError;
 
@@ -23,6 +24,8 @@ pub enum Error {
     Decode(#[from] DecodeError),
     #[error(transparent)]
     Plan(#[from] PlanError),
+    #[error(transparent)]
+    Rebuild(#[from] RebuildError),
     #[error(transparent)]
     Contract(#[from] ContractError),
     #[error(transparent)]
@@ -42,6 +45,7 @@ impl Error {
             Error::Ledger(error) => error.hint(),
             Error::Decode(error) => error.hint(),
             Error::Plan(error) => error.hint(),
+            Error::Rebuild(error) => error.hint(),
             Error::Contract(_) | Error::Pattern(_) | Error::Hour(_) | Error::Partitioning(_) => None,
         }
     }

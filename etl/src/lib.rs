@@ -10,6 +10,7 @@ pub mod audit;
 pub mod aws;
 pub mod backfill;
 pub mod catalog;
+pub mod clean;
 pub mod contract;
 pub mod convert;
 pub mod decode;
@@ -25,6 +26,7 @@ pub mod pipeline;
 pub mod plan;
 #[cfg(feature = "query")]
 pub mod query;
+pub mod rebuild;
 pub mod remote;
 mod replace;
 pub mod source;

@@ -9,7 +9,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-use cli::args::{Arguments, Command};
+use cli::args::{Arguments, CatalogCommand, Command};
 use cli::exit::{self, Outcome};
 
 fn main() -> ExitCode {
@@ -25,6 +25,8 @@ fn run(command: Command) -> Outcome {
         Command::Schema(arguments) => cli::schema::run(arguments),
         Command::Convert(arguments) => cli::convert::run(arguments),
         Command::Audit(arguments) => cli::audit::run(arguments),
+        Command::Clean(arguments) => cli::clean::run(arguments),
+        Command::Catalog(CatalogCommand::Rebuild(arguments)) => cli::catalog::rebuild(arguments),
         Command::Completions(arguments) => cli::complete::completions(arguments),
         Command::Man(arguments) => cli::complete::man(arguments),
     }

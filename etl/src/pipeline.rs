@@ -19,7 +19,7 @@ use iotlake_flatten::{
 };
 
 use crate::catalog::{CatalogError, REJECTS_SUFFIX, Table};
-use crate::decode::{DecodeError, Decoder, Stored};
+use crate::decode::{self, Damage, DecodeError, Decoder, Known, OnDamage, Stored, Unreadable};
 use crate::digest::{Digest, source_hash};
 use crate::lake::Lake;
 use crate::ledger::{Counts as Ledgered, LedgerError, Note, Output, Receipt, ReceiptOptions};
@@ -50,6 +50,8 @@ pub struct Run {
     pub replace: bool,
     /// Most bytes that a source may decode to.
     pub output_limit: u64,
+    /// What becomes of a source whose compressed stream is damaged.
+    pub on_damage: OnDamage,
     /// Bounds on records, parts and tables.
     pub limits: Limits,
 }
@@ -303,6 +305,8 @@ enum Halt {
     Failed(PipelineError),
     /// The table changed in a way that decides what of a crowded part is a column: read again.
     Stale,
+    /// The source is damaged, and nothing of it was written.
+    Damaged(Damage),
 }
 
 impl<E: Into<PipelineError>> From<E> for Halt {
@@ -328,10 +332,16 @@ impl Pipeline<'_> {
         } else if let Some(note) = ledger.look(table, &source.identity)? {
             return self.already_done(source, &note);
         }
+        let mut damage = None;
         for _ in 0..8 {
-            match self.ingest(source, turn) {
+            match self.ingest(source, damage.as_ref(), turn) {
                 Ok(outcome) => return Ok(outcome),
                 Err(Halt::Stale) => continue,
+                Err(Halt::Damaged(found)) if self.run.on_damage == OnDamage::Reject => damage = Some(found),
+                Err(Halt::Damaged(Damage { error, .. })) => {
+                    let identity = source.identity.clone();
+                    return Err(PipelineError::Decode { identity, source: error });
+                }
                 Err(Halt::Failed(error)) => {
                     if matches!(error, PipelineError::Stopped) {
                         turn.close();
@@ -405,7 +415,13 @@ impl Pipeline<'_> {
         Ok(is_other.then(|| format!("the digest of its bytes was {} and is {digest} now", receipt.digest)))
     }
 
-    fn ingest(&self, source: &SourceObject, turn: &Turn<'_>) -> Result<Outcome, Halt> {
+    /// Ingests a source, or what of it was verified before `damage`.
+    fn ingest(
+        &self,
+        source: &SourceObject,
+        damage: Option<&Damage>,
+        turn: &Turn<'_>,
+    ) -> Result<Outcome, Halt> {
         self.watch.enter(Stage::Read);
         let table = self.shared.table();
         let failed = |error| PipelineError::Source { identity: source.identity.clone(), source: error };
@@ -420,7 +436,9 @@ impl Pipeline<'_> {
         let settings = self.settings(source);
         let settings_text = serde_json::to_string(&settings).expect("options are JSON");
         let mut written = Written::default();
-        let mut warnings = Vec::new();
+        let warnings = damage.map(|damage| format!("{}: {damage}", source.identity)).into_iter().collect();
+        let known = damage.map_or(Known::Nothing, Known::Damaged);
+        let mut again = || Ok(self.from.get(&source.key).map_err(failed)?.reader);
         let spares = flattener.spares();
         let mut write = |part: Part| {
             let part = self.write_part(part, source, &table, &settings_text, turn, &mut written)?;
@@ -433,13 +451,15 @@ impl Pipeline<'_> {
                 let (parts, taken) = mpsc::sync_channel(0);
                 let writer = scope.spawn(move || taken.into_iter().try_for_each(&mut write));
                 let mut hand_over = |part| parts.send(part).map_err(|_| Halt::Failed(PipelineError::Stopped));
-                let read = read_all(source, &mut decoder, flattener, &mut warnings, &mut hand_over);
+                let read = decode::parts(&mut decoder, flattener, known, Some(&mut again), &mut hand_over);
                 drop(parts);
                 // Whoever writes knows better why nobody takes parts any more.
-                writer.join().unwrap_or_else(|panic| resume_unwind(panic)).and(read)
+                writer.join().unwrap_or_else(|panic| resume_unwind(panic))?;
+                read.map_err(|error| halted(source, error))
             })?;
         } else {
-            read_all(source, &mut decoder, flattener, &mut warnings, &mut write)?;
+            decode::parts(&mut decoder, flattener, known, Some(&mut again), &mut write)
+                .map_err(|error| halted(source, error))?;
         }
         let undecoded = |error| PipelineError::Decode { identity: source.identity.clone(), source: error };
         let stored = decoder.finish().map_err(undecoded)?;
@@ -655,28 +675,13 @@ impl Pipeline<'_> {
     }
 }
 
-/// Reads a source to its end, and hands its parts to `sink`.
-fn read_all(
-    source: &SourceObject,
-    decoder: &mut Decoder<Counted<'_>>,
-    mut flattener: Flattener,
-    warnings: &mut Vec<String>,
-    sink: &mut impl FnMut(Part) -> Result<(), Halt>,
-) -> Result<(), Halt> {
-    let mut buffer = vec![0; READ_BYTES];
-    loop {
-        match decoder.read(&mut buffer) {
-            Ok(0) => return flattener.finish(sink),
-            Ok(count) => flattener.push(&buffer[..count], sink)?,
-            Err(error) if error.is_damage() => {
-                warnings.push(format!("{}: {error}", source.identity));
-                return flattener.finish_broken(sink);
-            }
-            Err(source_error) => {
-                let identity = source.identity.clone();
-                return Err(PipelineError::Decode { identity, source: source_error }.into());
-            }
+fn halted(source: &SourceObject, error: Unreadable<Halt>) -> Halt {
+    match error {
+        Unreadable::Damaged(damage) => Halt::Damaged(damage),
+        Unreadable::Failed(error) => {
+            PipelineError::Decode { identity: source.identity.clone(), source: error }.into()
         }
+        Unreadable::Caller(halt) => halt,
     }
 }
 

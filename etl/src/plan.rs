@@ -126,14 +126,22 @@ fn is_remote(uri: &str) -> bool {
 
 /// Opens `location` as a storage and the selection in it that is meant.
 ///
-/// `s3://bucket/key` means the object with exactly this key if there is one, else the folder of that name.
+/// `s3://bucket/key` means the object with exactly this key if there is one, else the folder of that name. Links that
+/// lead into the local folder `lake` are not followed: what stands there came from sources and is none.
 ///
 /// # Errors
 /// As [`open_local`], and [`PlanError::Open`].
-pub fn open(location: &Location, aws: &LazyAws) -> Result<(Arc<dyn Storage>, Selection), PlanError> {
+pub fn open(
+    location: &Location,
+    lake: Option<&Location>,
+    aws: &LazyAws,
+) -> Result<(Arc<dyn Storage>, Selection), PlanError> {
     match location {
         Location::Local(path) => {
-            let (storage, selection) = open_local(path)?;
+            let (mut storage, selection) = open_local(path)?;
+            if let Some(Location::Local(lake)) = lake {
+                storage = storage.leaving_out(lake);
+            }
             Ok((Arc::new(storage), selection))
         }
         Location::S3(location) => open_s3(location, aws),
@@ -181,6 +189,27 @@ pub fn open_local(path: impl AsRef<Path>) -> Result<(LocalStorage, Selection), P
     let name = canonical.file_name().and_then(|name| name.to_str());
     let name = name.ok_or_else(|| failed(StorageError::NameNotUtf8 { uri: uri() }))?;
     Ok((LocalStorage::open(folder).map_err(failed)?, Selection::Object(name.to_owned())))
+}
+
+/// Checks that `uri` can be where a source came from: it stands in every row, for ever.
+///
+/// # Errors
+/// With what is wrong, for a message.
+pub fn check_known_as(uri: &str) -> Result<(), String> {
+    if uri.trim().is_empty() {
+        return Err("a URI is due, such as s3://bucket/prefix".to_owned());
+    }
+    if uri.trim() != uri || uri.contains(char::is_control) {
+        return Err("it has white space at an end, or control characters".to_owned());
+    }
+    match uri.split_once("://") {
+        Some((_, "")) => Err("nothing stands behind `://`".to_owned()),
+        Some((scheme, _)) if scheme.eq_ignore_ascii_case("s3") => match Location::parse(uri) {
+            Ok(_) => Ok(()),
+            Err(error) => Err(error.to_string()),
+        },
+        _ => Ok(()),
+    }
 }
 
 /// Lists what `selection` means in `storage`.

@@ -7,6 +7,7 @@ use iotlake_flatten::naming::{OVERFLOW, PARTITION_KEYS, RECORD, SOURCE};
 use iotlake_flatten::{Kind, TableColumn, metadata};
 use parquet::basic::{Compression, LogicalType, TimeUnit, Type};
 use parquet::file::metadata::{FileMetaData, ParquetMetaData, ParquetMetaDataReader};
+use parquet::file::statistics::Statistics;
 use parquet::schema::types::ColumnDescriptor;
 
 use super::rule::illegal;
@@ -120,6 +121,12 @@ pub(super) struct Facts {
     pub(super) rows: u64,
     pub(super) source: Option<String>,
     pub(super) layout: Option<String>,
+    /// The number of its part.
+    pub(super) part: Option<u64>,
+    /// Where the part begins and ends in the decoded source.
+    pub(super) span: Option<(u64, u64)>,
+    /// The lowest and the highest number of a record, by the statistics.
+    pub(super) records: Option<(u64, u64)>,
 }
 
 /// Checks the footer of a file; what it says, `None` if it cannot be read.
@@ -167,7 +174,67 @@ pub(super) fn check(
         rows: u64::try_from(file.num_rows()).unwrap_or_default(),
         source: said(metadata::SOURCE),
         layout: said(metadata::LAYOUT),
+        part: said(metadata::PART).and_then(|part| part.parse().ok()),
+        span: said(metadata::SPAN).and_then(|span| {
+            let (begin, end) = span.split_once('-')?;
+            Some((begin.parse().ok()?, end.parse().ok()?))
+        }),
+        records: records(&footer),
     }))
+}
+
+/// The source that the footer of a file names; `None` if it names none or cannot be read.
+pub(super) fn source(storage: &dyn Storage, meta: &ObjectMeta) -> Result<Option<String>, StorageError> {
+    match read_footer(storage, meta) {
+        Ok(footer) => Ok(footer
+            .ok()
+            .and_then(|footer| said(footer.file_metadata(), metadata::SOURCE).map(str::to_owned))),
+        Err(StorageError::ShortBody { .. } | StorageError::NotFound { .. }) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// What a data file says of its rows.
+#[derive(Debug)]
+pub(crate) struct Described {
+    pub(crate) source: String,
+    pub(crate) part: u64,
+    /// Its columns of the table's own, in its order.
+    pub(crate) columns: Vec<TableColumn>,
+}
+
+/// What a data file says of its rows, or why that cannot be told.
+pub(crate) fn described(
+    storage: &dyn Storage,
+    meta: &ObjectMeta,
+) -> Result<Result<Described, String>, StorageError> {
+    let footer = match read_footer(storage, meta)? {
+        Ok(footer) => footer,
+        Err(reason) => return Ok(Err(reason)),
+    };
+    let file = footer.file_metadata();
+    let source = said(file, metadata::SOURCE).map(str::to_owned);
+    let part = said(file, metadata::PART).and_then(|part| part.parse().ok());
+    let columns = said(file, metadata::COLUMNS).and_then(|columns| serde_json::from_str(columns).ok());
+    Ok(match (source, part, columns) {
+        (Some(source), Some(part), Some(columns)) => Ok(Described { source, part, columns }),
+        _ => Err("its metadata does not say what iotlake wrote: it is somebody else's".to_owned()),
+    })
+}
+
+/// The lowest and the highest number of a record; `None` if a row group does not say.
+fn records(footer: &ParquetMetaData) -> Option<(u64, u64)> {
+    let columns = footer.file_metadata().schema_descr().columns();
+    let place = columns.iter().position(|column| column.path().string() == RECORD)?;
+    let mut all = None;
+    for group in footer.row_groups() {
+        let Some(Statistics::Int64(numbers)) = group.column(place).statistics() else { return None };
+        let least = u64::try_from(*numbers.min_opt()?).ok()?;
+        let most = u64::try_from(*numbers.max_opt()?).ok()?;
+        let (first, last) = all.unwrap_or((least, most));
+        all = Some((least.min(first), most.max(last)));
+    }
+    all
 }
 
 /// The footer, or why it is none.

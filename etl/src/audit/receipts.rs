@@ -1,15 +1,21 @@
 //! Receipts against themselves, and the files they name against the files that are there.
+//!
+//! A receipt vouches for files of its own source alone, told by their names; those files, part by part, hold every
+//! record and every byte of the source once. A receipt that is written anew while the lake is looked at is not reported:
+//! what it named may be gone by right.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::io::Read;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::OnceLock;
 
 use super::file::Facts;
+use super::name::{self, Named};
 use super::{Audit, Depth, Finding, Rule};
 use crate::catalog::REJECTS_SUFFIX;
-use crate::digest::Digest;
+use crate::digest::{Digest, source_hash};
 use crate::error::Error;
-use crate::ledger::{Ledger, Output, Receipt};
+use crate::ledger::{Counts, Ledger, Output, Receipt};
+use crate::partition::{Partition, PartitionBy};
 use crate::storage::{ObjectMeta, Storage, StorageError};
 
 const RECEIPTS: &str = "_iotlake/receipts/";
@@ -19,18 +25,44 @@ const RECEIPTS: &str = "_iotlake/receipts/";
 pub(super) struct Claims {
     /// By the key of the file.
     files: BTreeMap<String, Claim>,
+    receipts: Vec<Held>,
+    /// The place in `receipts` of that of a source of a table.
+    by_source: HashMap<(String, String), usize>,
     /// Tables that have receipts.
     pub(super) tables: BTreeSet<String>,
+}
+
+/// What is kept of a receipt.
+pub(super) struct Held {
+    pub(super) key: String,
+    pub(super) revision: u64,
+    source: String,
+    layout: u32,
+    counts: Counts,
+    /// Of its own bytes, to tell whether somebody wrote it anew meanwhile.
+    digest: String,
+    /// The keys of its files.
+    files: Vec<String>,
+    /// Whether nothing is wrong with it by itself.
+    is_sound: bool,
 }
 
 /// What a receipt says about one file.
 pub(super) struct Claim {
     output: Output,
-    source: String,
-    layout: u32,
-    receipt: String,
-    /// Set when the file has been seen.
-    is_there: AtomicBool,
+    /// The place of the receipt.
+    held: usize,
+    /// Set when the file has been looked at.
+    seen: OnceLock<Option<Seen>>,
+}
+
+/// What a file says of its place in its source.
+#[derive(Clone, Copy)]
+struct Seen {
+    part: u64,
+    rows: u64,
+    span: (u64, u64),
+    records: Option<(u64, u64)>,
 }
 
 /// Reads and checks every receipt.
@@ -50,7 +82,7 @@ pub(super) fn read(storage: &dyn Storage, audit: &mut Audit) -> Result<Claims, E
             continue;
         };
         match parse(&bytes) {
-            Ok(receipt) => claims.add(table, &key, receipt, &mut audit.findings),
+            Ok(parsed) => claims.add(table, &key, parsed, Digest::of(&bytes), &mut audit.findings),
             Err(reason) => audit.findings.push(Finding::new(Rule::ReceiptUnreadable, &key, reason)),
         }
         claims.tables.insert(table.to_owned());
@@ -58,13 +90,18 @@ pub(super) fn read(storage: &dyn Storage, audit: &mut Audit) -> Result<Claims, E
     Ok(claims)
 }
 
-fn parse(bytes: &[u8]) -> Result<Receipt, String> {
-    let value: serde_json::Value =
+/// A receipt and its revision.
+fn parse(bytes: &[u8]) -> Result<(Receipt, u64), String> {
+    let mut value: serde_json::Value =
         serde_json::from_slice(bytes).map_err(|error| format!("is no JSON: {error}"))?;
     if let Some(format) = value["format"].as_u64().filter(|format| *format > Receipt::FORMAT) {
         return Err(format!("was written by a newer iotlake (format {format})"));
     }
-    serde_json::from_value(value).map_err(|error| format!("is no receipt: {error}"))
+    let revision = value.as_object_mut().and_then(|fields| fields.remove("revision"));
+    let revision = revision.map_or(Some(0), |revision| revision.as_u64());
+    let revision = revision.ok_or_else(|| "is no receipt: its revision is no number".to_owned())?;
+    let receipt = serde_json::from_value(value).map_err(|error| format!("is no receipt: {error}"))?;
+    Ok((receipt, revision))
 }
 
 impl Claims {
@@ -72,62 +109,183 @@ impl Claims {
         self.files.get(key)
     }
 
-    fn add(&mut self, table: &str, key: &str, receipt: Receipt, findings: &mut Vec<Finding>) {
+    /// The receipt of a source of `table`, or of the table whose rejects `table` holds.
+    pub(super) fn receipt(&self, table: &str, source: &str) -> Option<&Held> {
+        let table =
+            table.strip_suffix(REJECTS_SUFFIX).filter(|table| self.tables.contains(*table)).unwrap_or(table);
+        self.by_source.get(&(table.to_owned(), source.to_owned())).map(|place| &self.receipts[*place])
+    }
+
+    fn add(
+        &mut self,
+        table: &str,
+        key: &str,
+        (receipt, revision): (Receipt, u64),
+        digest: String,
+        findings: &mut Vec<Finding>,
+    ) {
+        let before = findings.len();
         let mut find = |rule, message: String| findings.push(Finding::new(rule, key, message));
         let place = Ledger::key(table, &receipt.source);
-        if place != key {
+        let is_in_place = place == key;
+        if !is_in_place {
             find(
                 Rule::ReceiptPlace,
                 format!("is the receipt of {}, which belongs at {place}", receipt.source),
             );
         }
-        let counts = &receipt.counts;
-        let in_files = |outputs: &[Output]| outputs.iter().map(|output| output.rows).sum::<u64>();
-        let (rows, rejected) = (in_files(&receipt.outputs), in_files(&receipt.rejects));
-        if counts.records != counts.rows + counts.rejected {
-            let (records, rows, rejected) = (counts.records, counts.rows, counts.rejected);
-            find(
-                Rule::ReceiptBalance,
-                format!("{records} records are not {rows} rows and {rejected} rejects"),
-            );
-        } else if (counts.rows, counts.rejected) != (rows, rejected) {
-            let message = format!(
-                "{} rows and {} rejects are not the {rows} and {rejected} of its files",
-                counts.rows, counts.rejected
-            );
-            find(Rule::ReceiptBalance, message);
-        }
-        let data = format!("{table}/");
-        let rejects = format!("{table}{REJECTS_SUFFIX}/");
-        let outputs = receipt.outputs.into_iter().map(|output| (output, &data));
-        for (output, folder) in outputs.chain(receipt.rejects.into_iter().map(|output| (output, &rejects))) {
-            if !output.key.starts_with(folder.as_str()) {
-                find(Rule::ReceiptOutput, format!("names {}, which does not lie in {folder}", output.key));
+        check_balance(&receipt, &mut find);
+        let held = self.receipts.len();
+        let sides =
+            [(table.to_owned(), &receipt.outputs), (format!("{table}{REJECTS_SUFFIX}"), &receipt.rejects)];
+        let mut files = Vec::new();
+        for (folder, outputs) in sides {
+            for output in outputs {
+                if let Some(reason) = check_key(&folder, &receipt, revision, &output.key) {
+                    find(Rule::ReceiptOutput, format!("names {}, which {reason}", output.key));
+                    continue;
+                }
+                if let Some(other) = self.files.get(&output.key) {
+                    let other = &self.receipts.get(other.held).map_or(key, |other| &other.key);
+                    find(Rule::ReceiptOutput, format!("names {}, as {other} does", output.key));
+                    continue;
+                }
+                files.push(output.key.clone());
+                let claim = Claim { output: output.clone(), held, seen: OnceLock::new() };
+                self.files.insert(output.key.clone(), claim);
             }
-            let claim = Claim {
-                source: receipt.source.clone(),
-                layout: receipt.layout,
-                receipt: key.to_owned(),
-                is_there: AtomicBool::new(false),
-                output,
-            };
-            if let Some(other) = self.files.get(&claim.output.key) {
-                find(Rule::ReceiptOutput, format!("names {}, as {} does", claim.output.key, other.receipt));
-                continue;
-            }
-            self.files.insert(claim.output.key.clone(), claim);
         }
+        // Where nobody looks for it, it is not the receipt of its source.
+        if is_in_place {
+            self.by_source.insert((table.to_owned(), receipt.source.clone()), held);
+        }
+        let Receipt { source, layout, counts, .. } = receipt;
+        let (key, is_sound) = (key.to_owned(), findings.len() == before);
+        self.receipts.push(Held { key, revision, source, layout, counts, digest, files, is_sound });
     }
 
-    /// Reports the files in the folders `audited` that were named and not seen.
-    pub(super) fn report_missing(&self, audited: &BTreeSet<String>, findings: &mut Vec<Finding>) {
-        for (key, claim) in &self.files {
-            let is_audited = key.split_once('/').is_some_and(|(folder, _)| audited.contains(folder));
-            if is_audited && !claim.is_there.load(Ordering::Relaxed) {
-                let message = format!("is missing; {} names it", claim.receipt);
-                findings.push(Finding::new(Rule::OutputMissing, key, message));
+    /// Reports what can only be told when the files in the folders `audited` have been looked at: files that were named
+    /// and not seen, and gaps among those of a source.
+    pub(super) fn report(
+        &self,
+        storage: &dyn Storage,
+        audited: &BTreeSet<String>,
+        findings: &mut Vec<Finding>,
+    ) -> Result<(), StorageError> {
+        for held in &self.receipts {
+            let files = held.files.iter().map(|key| (key, &self.files[key]));
+            let files = files
+                .filter(|(key, _)| key.split_once('/').is_some_and(|(folder, _)| audited.contains(folder)));
+            let mut found = Vec::new();
+            let mut seen = Some(Vec::new());
+            for (key, claim) in files {
+                match claim.seen.get() {
+                    Some(Some(file)) => seen.iter_mut().for_each(|seen| seen.push(*file)),
+                    // Cannot be read, which is a finding already.
+                    Some(None) => seen = None,
+                    None => {
+                        let message = format!("is missing; {} names it", held.key);
+                        found.push(Finding::new(Rule::OutputMissing, key, message));
+                    }
+                }
+            }
+            let is_whole =
+                held.is_sound && found.is_empty() && !held.files.iter().any(|key| !is_below(key, audited));
+            if let Some(seen) = seen.filter(|_| is_whole) {
+                let gap = check_sequence(&held.counts, seen);
+                found.extend(gap.map(|message| Finding::new(Rule::Gap, &held.key, message)));
+            }
+            if !found.is_empty() && held.stands(storage)? {
+                findings.append(&mut found);
             }
         }
+        Ok(())
+    }
+}
+
+fn is_below(key: &str, folders: &BTreeSet<String>) -> bool {
+    key.split_once('/').is_some_and(|(folder, _)| folders.contains(folder))
+}
+
+fn check_balance(receipt: &Receipt, find: &mut impl FnMut(Rule, String)) {
+    let counts = &receipt.counts;
+    let in_files = |outputs: &[Output]| outputs.iter().map(|output| output.rows).sum::<u64>();
+    let (rows, rejected) = (in_files(&receipt.outputs), in_files(&receipt.rejects));
+    if counts.records != counts.rows + counts.rejected {
+        let (records, rows, rejected) = (counts.records, counts.rows, counts.rejected);
+        find(Rule::ReceiptBalance, format!("{records} records are not {rows} rows and {rejected} rejects"));
+    } else if (counts.rows, counts.rejected) != (rows, rejected) {
+        let message = format!(
+            "{} rows and {} rejects are not the {rows} and {rejected} of its files",
+            counts.rows, counts.rejected
+        );
+        find(Rule::ReceiptBalance, message);
+    }
+}
+
+/// Why `key` cannot be that of a file in `folder` that is `receipt`'s.
+fn check_key(folder: &str, receipt: &Receipt, revision: u64, key: &str) -> Option<String> {
+    if !key.starts_with(folder) || !key[folder.len()..].starts_with('/') {
+        return Some(format!("does not lie in {folder}/"));
+    }
+    let Some(named) = Named::of(key) else { return Some("no file of iotlake is named so".to_owned()) };
+    if named.hash != source_hash(&receipt.source) {
+        return Some("is named as that of another source".to_owned());
+    }
+    if named.revision != revision {
+        return Some(format!("is of revision {}; the receipt is of {revision}", named.revision));
+    }
+    let Some(hour) = name::hour(folder, key) else { return Some("lies in the folder of no hour".to_owned()) };
+    let by_arrival = receipt.options.partition_by == PartitionBy::Arrival || folder.ends_with(REJECTS_SUFFIX);
+    let expected = receipt.options.hour.unwrap_or(Partition::UNKNOWN);
+    (by_arrival && hour != expected)
+        .then(|| format!("lies in another hour than that of its source, {expected}"))
+}
+
+/// Where the files of a source leave something out, or say something twice.
+fn check_sequence(counts: &Counts, mut files: Vec<Seen>) -> Option<String> {
+    files.sort_by_key(|file| file.part);
+    let (mut next_record, mut next_byte) = (1, 0);
+    for (number, part) in files.chunk_by(|a, b| a.part == b.part).enumerate() {
+        let (place, span) = (part[0].part, part[0].span);
+        if place != number as u64 {
+            return Some(format!("part {number} of its source is in no file; there is one of part {place}"));
+        }
+        if part.iter().any(|file| file.span != span) || span.0 != next_byte {
+            let (begin, end) = span;
+            return Some(format!(
+                "part {place} is of the bytes {begin}-{end}, and the one before ends at {next_byte}"
+            ));
+        }
+        next_byte = span.1;
+        let rows: u64 = part.iter().map(|file| file.rows).sum();
+        // Files of older layouts do not say which records they have.
+        let known: Option<Vec<_>> = part.iter().map(|file| file.records).collect();
+        if let Some(known) = known {
+            let first = known.iter().map(|records| records.0).min().unwrap_or(next_record);
+            let last = known.iter().map(|records| records.1).max().unwrap_or(first);
+            if first != next_record || last + 1 != first + rows {
+                return Some(format!(
+                    "part {place} has {rows} records, numbered {first} to {last}; the next is number {next_record}"
+                ));
+            }
+        }
+        next_record += rows;
+    }
+    if next_record - 1 != counts.records {
+        let (found, records) = (next_record - 1, counts.records);
+        return Some(format!("its files have {found} records; it says {records}"));
+    }
+    let is_short = next_byte != counts.bytes_decoded && counts.records > 0;
+    is_short.then(|| {
+        format!("its parts end at byte {next_byte} of its source; that has {} decoded", counts.bytes_decoded)
+    })
+}
+
+impl Held {
+    /// Whether it is still there as it was read: else its source was written anew while the lake was looked at.
+    pub(super) fn stands(&self, storage: &dyn Storage) -> Result<bool, StorageError> {
+        Ok(storage.read(&self.key)?.is_some_and(|bytes| Digest::of(&bytes) == self.digest))
     }
 }
 
@@ -135,29 +293,36 @@ impl Claim {
     /// Compares what the receipt says with the file that is there. `facts` are `None` if its footer is unreadable.
     pub(super) fn compare(
         &self,
+        claims: &Claims,
         storage: &dyn Storage,
         meta: &ObjectMeta,
         facts: Option<&Facts>,
         depth: Depth,
         findings: &mut Vec<Finding>,
     ) -> Result<(), StorageError> {
-        self.is_there.store(true, Ordering::Relaxed);
+        let held = &claims.receipts[self.held];
         let mut find = |rule, message: String| findings.push(Finding::new(rule, &meta.key, message));
         let Output { bytes, rows, digest, .. } = &self.output;
         if meta.size != *bytes {
             find(Rule::OutputSize, format!("has {} bytes; its receipt says {bytes}", meta.size));
         }
+        let mut seen = None;
         if let Some(facts) = facts {
             if facts.rows != *rows {
                 find(Rule::OutputRows, format!("has {} rows; its receipt says {rows}", facts.rows));
             }
-            if let Some(source) = facts.source.as_ref().filter(|source| **source != self.source) {
-                find(Rule::OutputMetadata, format!("is of {source}; its receipt is of {}", self.source));
+            if let Some(source) = facts.source.as_ref().filter(|source| **source != held.source) {
+                find(Rule::OutputMetadata, format!("is of {source}; its receipt is of {}", held.source));
+            } else if facts.rows == *rows
+                && let (Some(part), Some(span)) = (facts.part, facts.span)
+            {
+                seen = Some(Seen { part, rows: facts.rows, span, records: facts.records });
             }
-            if let Some(layout) = facts.layout.as_ref().filter(|layout| **layout != self.layout.to_string()) {
-                find(Rule::OutputMetadata, format!("has layout {layout}; its receipt says {}", self.layout));
+            if let Some(layout) = facts.layout.as_ref().filter(|layout| **layout != held.layout.to_string()) {
+                find(Rule::OutputMetadata, format!("has layout {layout}; its receipt says {}", held.layout));
             }
         }
+        let _ = self.seen.set(seen);
         if depth == Depth::Bytes && meta.size == *bytes {
             let found = digest_of(storage, &meta.key)?;
             if found != *digest {

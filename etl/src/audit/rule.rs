@@ -59,8 +59,10 @@ rules! {
     ForeignFile, "foreign-file", "move it out of the lake";
     /// Folders are `year=YYYY/month=MM/day=DD/hour=HH`.
     FolderName, "folder-name", "remove the folder, and ingest its sources with --replace";
-    /// Files are named `<hash of the source>-<part>.parquet`.
+    /// Files are named `<hash of the source>-<part>.parquet`, with `-r<revision>` if the source was ingested anew.
     FileName, "file-name", "move it out of the lake; files are written by iotlake only";
+    /// The files of a source that has a receipt are those that the receipt names. Whoever reads by path reads others too.
+    StaleFile, "stale-file", "remove it with `iotlake clean`; if a run with --replace was killed, the next run completes it";
     /// The footer of a file can be read.
     Unreadable, "unreadable", "remove the file, and ingest its source with --replace";
     /// A file has one row group.
@@ -89,6 +91,8 @@ rules! {
     ReceiptBalance, "receipt-balance", "ingest the source with --replace, and report this as a bug";
     /// The files that a receipt names are its own.
     ReceiptOutput, "receipt-output", "ingest the source with --replace, and report this as a bug";
+    /// The files of a source have all of its parts, bytes and records, each once.
+    Gap, "gap", "ingest the source with --replace";
     /// The files that a receipt names are there.
     OutputMissing, "output-missing", "ingest the source with --replace";
     /// A file has the length that its receipt says.

@@ -8,6 +8,7 @@ use clap::builder::{OsStringValueParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 use clap_complete::Shell;
 
+use iotlake::decode::OnDamage;
 use iotlake::location::{CatalogChoice, Location};
 use iotlake::partition::{Partition, PartitionBy};
 use iotlake::source::KeyPattern;
@@ -44,6 +45,16 @@ pub enum Command {
     Convert(ConvertArgs),
     /// Check that a lake is what its catalog and receipts say
     Audit(AuditArgs),
+    /// Remove files that no receipt vouches for, and old temporary files
+    #[command(
+        long_about = "Remove files that no receipt vouches for, and temporary files that are a day old.\n\n\
+        A data file is removed only if its source has a receipt that does not name it, and its name and its own footer \
+        say that it is of that source. Files of a source that is not done stay: the next run completes them."
+    )]
+    Clean(CleanArgs),
+    /// Make a catalog again that was lost
+    #[command(subcommand)]
+    Catalog(CatalogCommand),
     /// Print completions for a shell
     Completions(CompletionsArgs),
     /// Print the manual page, or write one page for each command to a folder
@@ -110,7 +121,7 @@ pub struct BackfillArgs {
     #[arg(long, value_enum, default_value_t = CompressionWord::Snappy)]
     pub compression: CompressionWord,
     /// Where a local copy came from: the URI of SRC, such as s3://bucket/prefix
-    #[arg(long = "as", value_name = "URI")]
+    #[arg(long = "as", value_name = "URI", value_parser = parse_known_as)]
     pub known_as: Option<String>,
     /// Ingest sources anew that were changed since they were ingested; their old rows are removed
     #[arg(long)]
@@ -118,6 +129,9 @@ pub struct BackfillArgs {
     /// Refuse sources that decode to more than this, such as "64 GiB" [default: 1 TiB]
     #[arg(long, value_name = "SIZE", value_parser = parse_size)]
     pub max_decoded_bytes: Option<u64>,
+    /// What becomes of a source whose compressed stream is damaged
+    #[arg(long, value_enum, default_value_t = OnDamageWord::Fail)]
+    pub on_damage: OnDamageWord,
     /// Write the report of the run to this file, as JSON
     #[arg(long, value_name = "FILE.json", value_hint = ValueHint::FilePath)]
     pub report: Option<PathBuf>,
@@ -193,8 +207,11 @@ pub struct ConvertArgs {
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub rejects: Option<PathBuf>,
     /// What `_source` says [default: the absolute path or URI of IN]
-    #[arg(long = "as", value_name = "URI")]
+    #[arg(long = "as", value_name = "URI", value_parser = parse_known_as)]
     pub known_as: Option<String>,
+    /// What becomes of IN if its compressed stream is damaged
+    #[arg(long, value_enum, default_value_t = OnDamageWord::Fail)]
+    pub on_damage: OnDamageWord,
     /// Overwrite OUT and the file of rejects
     #[arg(long)]
     pub force: bool,
@@ -207,6 +224,48 @@ pub struct AuditArgs {
     /// Also read every file whole and compare it with the digest in its receipt
     #[arg(long)]
     pub bytes: bool,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum CatalogCommand {
+    /// Make tables, columns, partitions and views again from files and receipts
+    #[command(long_about = "Make tables, columns, partitions and views again from files and receipts.\n\n\
+        Names and paths of columns stand in every file. The contract does not: say with --contract what the table was \
+        made with. A table that is in the catalog keeps what it has, and gets what it lacks.")]
+    Rebuild(RebuildArgs),
+}
+
+#[derive(Debug, Args)]
+pub struct RebuildArgs {
+    #[command(flatten)]
+    pub lake: LakeArgs,
+    /// Make the database of `--catalog glue:DATABASE` if it is missing
+    #[arg(long)]
+    pub create_database: bool,
+    /// Only this table [default: every table that has receipts]
+    #[arg(long)]
+    pub table: Option<String>,
+    /// What the table was made with: `default`, `rigado`, or a TOML file
+    #[arg(long, value_name = "default|rigado|FILE", default_value = "default")]
+    pub contract: String,
+    /// Only say what would be made
+    #[arg(long)]
+    pub dry_run: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct CleanArgs {
+    #[command(flatten)]
+    pub lake: LakeArgs,
+    /// Only say what would be removed
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Remove without asking
+    #[arg(long, conflicts_with = "dry_run")]
+    pub yes: bool,
     /// Print JSON
     #[arg(long)]
     pub json: bool,
@@ -244,6 +303,24 @@ impl From<CompressionWord> for Compression {
     }
 }
 
+/// What damage of a compressed stream does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum OnDamageWord {
+    /// The source fails, and nothing of it is written
+    Fail,
+    /// Records before the last checksum that agrees are kept, the rest is one reject, `stream`
+    Reject,
+}
+
+impl From<OnDamageWord> for OnDamage {
+    fn from(word: OnDamageWord) -> OnDamage {
+        match word {
+            OnDamageWord::Fail => OnDamage::Fail,
+            OnDamageWord::Reject => OnDamage::Reject,
+        }
+    }
+}
+
 /// How an answer is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum FormatWord {
@@ -260,6 +337,10 @@ pub enum FormatWord {
 /// A path or a URI; a path need not be UTF-8.
 fn location() -> impl TypedValueParser<Value = Location> {
     OsStringValueParser::new().try_map(|text: OsString| Location::parse(text))
+}
+
+fn parse_known_as(text: &str) -> Result<String, String> {
+    iotlake::plan::check_known_as(text).map(|()| text.to_owned())
 }
 
 fn parse_size(text: &str) -> Result<u64, String> {

@@ -51,12 +51,19 @@ fn write(text: &mut String, audit: &Audit) -> std::fmt::Result {
         count(audit.rows),
         count(audit.rejected)
     )?;
-    if !audit.orphans.is_empty() || !audit.leftovers.is_empty() {
+    if !audit.orphans.is_empty() {
         writeln!(
             text,
-            "{} without a receipt, {} temporary: harmless; the next run over their sources completes them",
-            plural(audit.orphans.len() as u64, "file"),
-            audit.leftovers.len()
+            "{} of sources that are not done: who reads by path sees some of their rows; the same ingest again \
+             completes them",
+            plural(audit.orphans.len() as u64, "file")
+        )?;
+    }
+    if !audit.leftovers.is_empty() {
+        writeln!(
+            text,
+            "{}, read by nobody; the next run, or `iotlake clean`, removes what is a day old",
+            plural(audit.leftovers.len() as u64, "temporary file")
         )?;
     }
     match audit.findings.len() {

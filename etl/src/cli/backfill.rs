@@ -53,7 +53,8 @@ struct Settings {
 /// Runs the command.
 pub fn run(arguments: BackfillArgs) -> Outcome {
     let settings = Settings::of(arguments)?;
-    let (from, selection) = plan::open(&settings.arguments.source, &settings.aws)?;
+    let (from, selection) =
+        plan::open(&settings.arguments.source, Some(&settings.arguments.lake.lake), &settings.aws)?;
     let from = &*from;
     let plan = plan::plan(from, &selection, &settings.plan)?;
     let (jobs, threads) = settings.split_cores(&plan)?;
@@ -153,6 +154,7 @@ impl Settings {
                 threads,
                 replace: self.arguments.replace,
                 output_limit: self.arguments.max_decoded_bytes.unwrap_or(MAX_DECODED_BYTES),
+                on_damage: self.arguments.on_damage.into(),
                 limits: Limits::default(),
             },
             contract: self.contract.clone(),
@@ -198,10 +200,7 @@ impl Settings {
     fn tell(&self, report: &Report<'_>) -> Result<(), Failure> {
         let summary = report.summary;
         for warning in &summary.warnings {
-            exit::warn(
-                warning,
-                Some("the records before the damage were kept; the rest is one reject, `stream`"),
-            );
+            exit::warn(warning, None);
         }
         for (_, error) in summary.failed.iter().take(PRINTED_FAILURES) {
             Failure::of(error, error.hint()).print();

@@ -5,13 +5,14 @@ use std::io::{self, BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use iotlake::convert::{self, Columns, Converted};
+use iotlake::convert::{self, Columns, ConvertError, Converted};
+use iotlake::decode::OnDamage;
 use iotlake::location::{LazyAws, Location};
 use iotlake::plan::{self, Selection};
 use iotlake::storage::Storage;
 use iotlake_flatten::{Compression, Limits, Schema};
 
-use super::args::ConvertArgs;
+use super::args::{ConvertArgs, OnDamageWord};
 use super::exit::{Exit, Failure, Outcome, warn};
 use super::{backfill, read_contract, report, units};
 
@@ -24,6 +25,7 @@ struct Settings {
     compression: Compression,
     threads: usize,
     known_as: Option<String>,
+    on_damage: OnDamage,
 }
 
 enum Input {
@@ -51,7 +53,7 @@ pub fn run(arguments: ConvertArgs) -> Outcome {
     };
     let columns = match &settings.input {
         Input::Stdin => Columns::declared(settings.schema.clone()),
-        input => convert::discover(input.open()?, settings.schema.clone(), &convert).map_err(failure)?,
+        input => settings.discover(input, &convert)?,
     };
     let source = settings.input.open()?;
     let rejects = Temporary::new(&settings.rejects);
@@ -73,20 +75,33 @@ pub fn run(arguments: ConvertArgs) -> Outcome {
     if has_rejects {
         rejects.keep()?;
     }
-    settings.tell(&identity, &converted);
+    settings.tell(&converted);
     Ok(if has_rejects { Exit::Rejects } else { Exit::Done })
 }
 
 impl Settings {
     fn of(arguments: ConvertArgs) -> Result<Settings, Failure> {
-        let ConvertArgs { input, output, contract, compression, threads, rejects, known_as, force } =
-            arguments;
+        let ConvertArgs {
+            input,
+            output,
+            contract,
+            compression,
+            threads,
+            rejects,
+            known_as,
+            on_damage,
+            force,
+        } = arguments;
         let Location::Local(output) = output else {
             return Err(Failure::usage(format!("OUT {output}: only local files are written"))
                 .with_hint("copy the file afterwards; `iotlake backfill` writes lakes on S3"));
         };
         let is_dash = |path: &Path| path.as_os_str() == "-";
         let rejects = match rejects {
+            Some(path) if is_dash(&path) => {
+                return Err(Failure::usage("--rejects -: rejects go to a file")
+                    .with_hint("name one, such as --rejects rejects.parquet"));
+            }
             Some(path) => path,
             None if is_dash(&output) => {
                 return Err(Failure::usage("OUT is standard output, which cannot take the rejects too")
@@ -95,30 +110,45 @@ impl Settings {
             None => output.with_extension("rejects.parquet"),
         };
         let (_, threads) = backfill::split_cores(Some(1), Some(threads), 1, backfill::cores())?;
-        let outputs = [&output, &rejects];
-        if let Some(there) = outputs.into_iter().find(|path| !force && !is_dash(path) && path.exists()) {
-            return Err(Failure::usage(format!("{}: is there already", there.display()))
-                .with_hint("choose another name, or overwrite it with --force"));
-        }
         let input = match input {
             Location::Local(path) if is_dash(&path) => Input::Stdin,
             Location::Local(path) => Input::File(path),
             Location::S3(_) => Input::object(&input)?,
         };
-        if let Input::File(path) = &input
-            && fs::canonicalize(path).is_ok_and(|path| fs::canonicalize(&output).is_ok_and(|out| out == path))
-        {
-            return Err(Failure::usage(format!("{}: IN and OUT are one file", path.display())));
+        if on_damage == OnDamageWord::Reject && matches!(input, Input::Stdin) {
+            return Err(Failure::usage("--on-damage reject: standard input can be read only once")
+                .with_hint(
+                    "where the last good checksum stands shows only at the damage: give IN as a file",
+                ));
+        }
+        let output = if is_dash(&output) { Place::Stdout } else { Place::File(output) };
+        keep_apart(&input, Path::new(&contract), &output, &rejects)?;
+        let outputs = [output.path(), &rejects];
+        if let Some(there) = outputs.into_iter().find(|path| !force && !is_device(path) && path.exists()) {
+            return Err(Failure::usage(format!("{}: is there already", there.display()))
+                .with_hint("choose another name, or overwrite it with --force"));
         }
         Ok(Settings {
             input,
-            output: if is_dash(&output) { Place::Stdout } else { Place::File(output) },
+            output,
             rejects,
             schema: Schema::new(read_contract(&contract)?.contract),
             compression: compression.into(),
             threads,
             known_as,
+            on_damage: on_damage.into(),
         })
+    }
+
+    /// The columns of what can be read twice. Of damage only this first reading tells.
+    fn discover(&self, input: &Input, convert: &convert::Settings<'_>) -> Result<Columns, Failure> {
+        let discovered = convert::discover(input.open()?, self.schema.clone(), None, convert);
+        let damage = match discovered {
+            Err(ConvertError::Damaged { damage, .. }) if self.on_damage == OnDamage::Reject => damage,
+            columns => return columns.map_err(failure),
+        };
+        warn(&format!("{}: {damage}", convert.source), None);
+        convert::discover(input.open()?, self.schema.clone(), Some(damage), convert).map_err(failure)
     }
 
     /// What `_source` says.
@@ -135,11 +165,8 @@ impl Settings {
     }
 
     /// The accounts, on standard error: standard output may be the file.
-    fn tell(&self, identity: &str, converted: &Converted) {
-        let Converted { counts, rejects_by_reason, damage } = converted;
-        if let Some(damage) = damage {
-            warn(&format!("{identity}: {damage}"), Some("the records before the damage were kept"));
-        }
+    fn tell(&self, converted: &Converted) {
+        let Converted { counts, rejects_by_reason } = converted;
         let mut text = format!("{}\n", report::balance(counts));
         if counts.rejected > 0 {
             let reasons = report::reasons(rejects_by_reason);
@@ -155,10 +182,81 @@ impl Settings {
     }
 }
 
+impl Place {
+    /// Where it can be looked at.
+    fn path(&self) -> &Path {
+        match self {
+            Place::Stdout => Path::new(STDOUT),
+            Place::File(path) => path,
+        }
+    }
+}
+
+const STDIN: &str = "/dev/stdin";
+const STDOUT: &str = "/dev/stdout";
+
+fn is_device(path: &Path) -> bool {
+    path == Path::new(STDOUT)
+}
+
+/// Refuses to write over what is read, or the rows over the rejects, under whatever names.
+fn keep_apart(input: &Input, contract: &Path, output: &Place, rejects: &Path) -> Result<(), Failure> {
+    let read = match input {
+        Input::Stdin => Some(Path::new(STDIN)),
+        Input::File(path) => Some(path.as_path()),
+        // Nothing is written where it lies.
+        Input::Object(..) => None,
+    };
+    let out = output.path();
+    let read = read
+        .into_iter()
+        .flat_map(|read| [("IN", read, "OUT", out), ("IN", read, "the file of rejects", rejects)]);
+    let others = [
+        ("the contract", contract, "OUT", out),
+        ("the contract", contract, "the file of rejects", rejects),
+        ("OUT", out, "the file of rejects", rejects),
+    ];
+    match read.chain(others).find(|(_, path, _, other)| is_same_file(path, other)) {
+        Some((name, _, other_name, other)) => {
+            let message = format!("{}: {name} and {other_name} are one file", other.display());
+            Err(Failure::usage(message).with_hint("choose another name; --force does not help here"))
+        }
+        None => Ok(()),
+    }
+}
+
+/// Whether two names lead, or would lead, to one file: through links, through folders, or by another spelling.
+fn is_same_file(a: &Path, b: &Path) -> bool {
+    match (fs::metadata(a), fs::metadata(b)) {
+        (Ok(of_a), Ok(of_b)) => of_a.is_file() && of_b.is_file() && is_same(a, b),
+        (Err(_), Err(_)) => {
+            let place = |path: &Path| {
+                let folder = fs::canonicalize(super::folder_of(path)).ok()?;
+                Some(folder.join(path.file_name()?))
+            };
+            place(a).is_some_and(|a| Some(a) == place(b))
+        }
+        // One is there, the other is not.
+        _ => false,
+    }
+}
+
+/// Whether two names of files that are there are of one: hard links too.
+fn is_same(a: &Path, b: &Path) -> bool {
+    #[cfg(unix)]
+    let place = |path: &Path| {
+        use std::os::unix::fs::MetadataExt;
+        fs::metadata(path).map(|metadata| (metadata.dev(), metadata.ino())).ok()
+    };
+    #[cfg(not(unix))]
+    let place = |path: &Path| fs::canonicalize(path).ok();
+    place(a).is_some_and(|a| Some(a) == place(b))
+}
+
 impl Input {
     /// The object that `location`, which is remote, names.
     fn object(location: &Location) -> Result<Input, Failure> {
-        match plan::open(location, &LazyAws::default())? {
+        match plan::open(location, None, &LazyAws::default())? {
             (storage, Selection::Object(key)) => Ok(Input::Object(storage, key)),
             (_, Selection::Folder(_)) => Err(Failure::new(format!("{location}: no such object"))
                 .with_hint("check bucket and key; a whole prefix is for `iotlake backfill`")),

@@ -3,6 +3,8 @@
 pub mod args;
 pub mod audit;
 pub mod backfill;
+pub mod catalog;
+pub mod clean;
 pub mod complete;
 pub mod convert;
 pub mod exit;

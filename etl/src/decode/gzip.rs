@@ -19,6 +19,8 @@ pub(super) struct Gzip {
     inflate: Decompress,
     crc: Crc,
     stage: Stage,
+    /// Decoded bytes of members whose checksum agreed.
+    pub(super) verified: u64,
     /// Reported once the bytes before it were handed out.
     fault: Option<Fault>,
 }
@@ -35,7 +37,13 @@ type Outcome<T> = io::Result<Result<T, Fault>>;
 
 impl Gzip {
     pub(super) fn new() -> Gzip {
-        Gzip { inflate: Decompress::new(false), crc: Crc::new(), stage: Stage::First, fault: None }
+        Gzip {
+            inflate: Decompress::new(false),
+            crc: Crc::new(),
+            stage: Stage::First,
+            verified: 0,
+            fault: None,
+        }
     }
 
     pub(super) fn step<R: Read>(
@@ -63,7 +71,10 @@ impl Gzip {
                     Err(fault) => return Ok(Step::Fault(fault)),
                 },
                 Stage::Trailer => match self.trailer(stored)? {
-                    Ok(()) => self.stage = Stage::Next,
+                    Ok(()) => {
+                        self.verified += self.inflate.total_out();
+                        self.stage = Stage::Next;
+                    }
                     Err(fault) => return Ok(Step::Fault(fault)),
                 },
             }

@@ -1,7 +1,8 @@
 //! Zstandard (RFC 8878): frames of blocks.
 //!
 //! The decoder is given exactly as many bytes as it asks for, that is one block at a time: handed more it would decode
-//! several blocks in one call and, where the last is damaged, not tell how much the others gave.
+//! several blocks in one call and, where the last is damaged, not tell how much the others gave. A frame counts as
+//! verified at its end: there stands its checksum, or, if it was written without one, there is nothing more to ask.
 
 use std::io::{self, Read};
 
@@ -19,6 +20,10 @@ pub(super) struct Zstd {
     wanted: usize,
     /// Whether the last buffer was filled, so that the decoder may hold more without being given anything.
     is_full: bool,
+    /// Decoded bytes so far.
+    decoded: u64,
+    /// Those of frames that came to their end.
+    pub(super) verified: u64,
     /// Reported once the bytes before it were handed out.
     fault: Option<Fault>,
 }
@@ -27,7 +32,7 @@ impl Zstd {
     pub(super) fn new() -> io::Result<Zstd> {
         let mut decoder = Decoder::new()?;
         decoder.set_parameter(DParameter::WindowLogMax(MAX_WINDOW_LOG))?;
-        Ok(Zstd { decoder, wanted: 0, is_full: false, fault: None })
+        Ok(Zstd { decoder, wanted: 0, is_full: false, decoded: 0, verified: 0, fault: None })
     }
 
     pub(super) fn step<R: Read>(
@@ -51,9 +56,13 @@ impl Zstd {
             let result = self.decoder.run(&mut input, &mut output);
             let (read, count) = (input.pos(), output.pos());
             stored.consume(read);
+            self.decoded += count as u64;
             match result {
                 Ok(wanted) => {
                     self.wanted = wanted;
+                    if wanted == 0 {
+                        self.verified = self.decoded;
+                    }
                     self.is_full = count == buffer.len() && wanted > 0;
                 }
                 Err(error) => self.fault = Some(fault(&error)),

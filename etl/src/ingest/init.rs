@@ -52,7 +52,7 @@ impl InitError {
     pub fn hint(&self) -> Option<&'static str> {
         match self {
             InitError::Orphaned { .. } => Some(
-                "restore the table from a version of it or from a backup; or move its files and receipts away and \
+                "make it again with `iotlake catalog rebuild`; or move its files and receipts away and \
                  ingest the sources again",
             ),
             InitError::Contract { .. } => {

@@ -12,6 +12,7 @@ use iotlake_flatten::Compression;
 
 use crate::catalog::check_name;
 use crate::contract;
+use crate::decode::OnDamage;
 use crate::location::{CatalogChoice, Location, S3Location};
 use crate::partition::PartitionBy;
 use crate::source::KeyPattern;
@@ -35,7 +36,7 @@ const FIREHOSE_ERRORS: &str = "processing-failed,format-conversion-failed,dynami
     http-endpoint-failed,elasticsearch-failed,splunk-failed,iceberg-failed";
 
 /// Every variable that the function reads, beside those of the AWS SDK and of the Lambda runtime.
-pub const VARIABLES: [Variable; 12] = [
+pub const VARIABLES: [Variable; 13] = [
     Variable {
         name: "IOTLAKE_LAKE",
         default: None,
@@ -85,6 +86,12 @@ pub const VARIABLES: [Variable; 12] = [
         meaning: "refuse sources that decode to more than this",
     },
     Variable {
+        name: "IOTLAKE_ON_DAMAGE",
+        default: Some("fail"),
+        meaning: "what becomes of an object whose compressed stream is damaged: `fail`, or `reject`: records before the \
+                  last checksum that agrees are kept, the rest is one reject",
+    },
+    Variable {
         name: "IOTLAKE_CONCURRENCY",
         default: Some("as memory allows"),
         meaning: "most objects of one invocation that are processed at once",
@@ -119,6 +126,8 @@ pub struct Settings {
     pub skip_folders: Vec<String>,
     /// Most bytes that a source may decode to.
     pub max_decoded_bytes: u64,
+    /// What becomes of a damaged object.
+    pub on_damage: OnDamage,
     /// Most objects at once, if it was said.
     pub concurrency: Option<NonZeroU32>,
     /// The namespace of the metrics.
@@ -169,6 +178,7 @@ impl Settings {
                 folders(FIREHOSE_ERRORS).expect("it is a list of names")
             }),
             max_decoded_bytes: reader.or("IOTLAKE_MAX_DECODED_BYTES", size, || 16 << 30),
+            on_damage: reader.or("IOTLAKE_ON_DAMAGE", |text| text.parse::<OnDamage>(), OnDamage::default),
             concurrency: reader.optional("IOTLAKE_CONCURRENCY", |text| {
                 text.parse::<NonZeroU32>().map_err(|_| "a whole number above 0 is due".to_owned())
             }),

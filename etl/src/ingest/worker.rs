@@ -274,6 +274,7 @@ impl Worker {
             threads: 1,
             replace: false,
             output_limit: self.settings.max_decoded_bytes,
+            on_damage: self.settings.on_damage,
             limits: Limits::default(),
         }
     }

@@ -78,6 +78,29 @@ fn a_copy_has_the_identity_of_what_it_was_copied_from() {
 }
 
 #[test]
+fn what_cannot_be_where_a_source_came_from_is_refused() {
+    for uri in [
+        "",
+        " ",
+        "\t",
+        "s3://",
+        "S3://",
+        "s3://x",
+        "gs://",
+        " s3://raw",
+        "s3://raw ",
+        "a\nb",
+        "s3://raw/a//b",
+    ] {
+        assert!(check_known_as(uri).is_err(), "{uri:?}");
+    }
+    for uri in ["s3://raw", "s3://raw/", "s3://raw/2026/03/01/05/a", "gs://raw", "/mnt/raw", "the old server"]
+    {
+        assert_eq!(check_known_as(uri), Ok(()), "{uri:?}");
+    }
+}
+
+#[test]
 fn a_source_that_is_missing_or_empty_is_an_error() {
     let storage = storage(&["_only/hidden"]);
     let error = plan(&storage, &everything(), &PlanOptions::default()).unwrap_err();

@@ -1,6 +1,7 @@
 //! What can go wrong with stored bytes, by what the caller can do about it.
 
 use std::io;
+use std::time::Duration;
 
 use crate::remote::RemoteError;
 
@@ -61,6 +62,16 @@ pub enum StorageError {
         /// The object.
         uri: String,
     },
+    /// Another process holds the lock of an object, and does not go on.
+    #[error("{uri}: is locked, for {} seconds now{}", waited.as_secs(), by(*.holder))]
+    Locked {
+        /// The object.
+        uri: String,
+        /// How long was waited.
+        waited: Duration,
+        /// The process that holds it, if it said who it is.
+        holder: Option<u32>,
+    },
     /// What was given as a place in S3 is none.
     #[error("`{uri}` is no place in S3: {reason}")]
     InvalidUri {
@@ -102,6 +113,11 @@ pub enum StorageError {
     },
 }
 
+/// Who holds a lock, for messages.
+fn by(holder: Option<u32>) -> String {
+    holder.map(|process| format!(", by process {process}")).unwrap_or_default()
+}
+
 impl StorageError {
     /// Sorts an I/O error about `uri` by what can be done about it.
     pub fn from_io(uri: impl Into<String>, source: io::Error) -> StorageError {
@@ -136,6 +152,10 @@ impl StorageError {
             StorageError::ShortBody { .. } => {
                 Some("run the same command again; nothing of this object was kept")
             }
+            StorageError::Locked { .. } => Some(
+                "that process was stopped, or hangs: let it go on (kill -CONT) or end it, then run the same command \
+                 again",
+            ),
             StorageError::InvalidUri { .. } => Some("write s3://bucket/prefix"),
             StorageError::Grew { .. } | StorageError::Changed { .. } => {
                 Some("wait until its writer is done, then run the same command again")

@@ -2,12 +2,15 @@
 //!
 //! Keys are paths below the folder. An object is written to a temporary file under `_iotlake/tmp/`, brought to disk,
 //! and only then given its name: by a hard link where it must not replace anything, by a rename where it may. So a
-//! crash leaves at most a temporary file, which is no object and is never listed. Swaps of one key take turns through
-//! a lock file under `_iotlake/locks/`. Reading creates nothing.
+//! crash leaves at most a temporary file, which is no object and is never listed; one that is a day old is removed by
+//! the next writer. Swaps of one key take turns through a lock file under `_iotlake/locks/` ([`lock`]). Reading creates
+//! nothing.
 //!
-//! What must stay true: under a final name there is never half an object, and a listing is in the order of whole keys
-//! (`a.b` before `a/b`), which sorting each folder with `/` behind the names of folders gives.
+//! What must stay true: under a final name there is never half an object; what was written is on the disk, its name
+//! included, before anything that speaks of it is written; a listing is in the order of whole keys (`a.b` before `a/b`),
+//! which sorting each folder with `/` behind the names of folders gives.
 
+mod lock;
 mod walk;
 
 use std::fs::{self, File, Metadata};
@@ -15,10 +18,9 @@ use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use super::{Body, ObjectMeta, Put, Result, Storage, StorageError, Swap, check_key};
-use crate::digest::Digest;
 
 const TEMPORARY: &str = "_iotlake/tmp";
 const LOCKS: &str = "_iotlake/locks";
@@ -26,8 +28,8 @@ const LOCKS: &str = "_iotlake/locks";
 /// How far a write has gone when it returns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Durability {
-    /// The bytes are on the disk before the object has its name. The default: a receipt that survives a power cut must
-    /// not speak of data that did not.
+    /// The bytes are on the disk before the object has its name, and so is the name before the write is done. The
+    /// default: a receipt that survives a power cut must not speak of data that did not.
     #[default]
     Fsync,
     /// The operating system has them. Survives the death of the process, not of the machine.
@@ -42,7 +44,19 @@ pub struct LocalStorage {
     /// Keeps the temporary files of processes and storages apart.
     instance: u64,
     writes: AtomicU64,
+    /// How long the lock of a key is waited for.
+    patience: Duration,
+    /// The canonical path of a folder that is not listed.
+    left_out: Option<PathBuf>,
 }
+
+/// Nobody holds a lock for longer than it takes to read and write a document, so that whoever waited so long waits for
+/// a process that was stopped.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A temporary file lives for as long as it takes to write one object. After a day nobody writes it any more, on
+/// whatever machine that may have been.
+const TEMPORARY_LIVES: Duration = Duration::from_secs(24 * 60 * 60);
 
 impl LocalStorage {
     /// The existing folder `root`.
@@ -59,8 +73,14 @@ impl LocalStorage {
         if root.to_str().is_none() {
             return Err(StorageError::NameNotUtf8 { uri: root.display().to_string() });
         }
-        let instance = fastrand::u64(..);
-        Ok(LocalStorage { root, durability: Durability::default(), instance, writes: AtomicU64::new(0) })
+        Ok(LocalStorage {
+            root,
+            durability: Durability::default(),
+            instance: fastrand::u64(..),
+            writes: AtomicU64::new(0),
+            patience: PATIENCE,
+            left_out: None,
+        })
     }
 
     /// The folder `root`, made if it is missing.
@@ -69,7 +89,7 @@ impl LocalStorage {
     /// As [`LocalStorage::open`], and if the folder cannot be made.
     pub fn create(root: impl AsRef<Path>) -> Result<LocalStorage> {
         let given = root.as_ref();
-        match fs::create_dir_all(given) {
+        match create_folders(given, Durability::default()) {
             // An existing file in its place: `open` says so.
             Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
                 Err(StorageError::from_io(given.display().to_string(), error))
@@ -82,6 +102,20 @@ impl LocalStorage {
     #[must_use]
     pub fn with_durability(mut self, durability: Durability) -> LocalStorage {
         self.durability = durability;
+        self
+    }
+
+    /// The same, which waits so long for the lock of a key.
+    #[must_use]
+    pub fn with_patience(mut self, patience: Duration) -> LocalStorage {
+        self.patience = patience;
+        self
+    }
+
+    /// The same without what lies in `folder`, should a link lead there.
+    #[must_use]
+    pub fn leaving_out(mut self, folder: &Path) -> LocalStorage {
+        self.left_out = fs::canonicalize(folder).ok();
         self
     }
 
@@ -122,8 +156,11 @@ impl LocalStorage {
         let folder = self.root.join(TEMPORARY);
         let number = self.writes.fetch_add(1, Ordering::Relaxed);
         let path = folder.join(format!("{}-{:016x}-{number}", std::process::id(), self.instance));
-        let mut file = make_folders(&folder, || File::create_new(&path))?;
+        let mut file = self.make_folders(&folder, || File::create_new(&path))?;
         let temporary = Temporary(path);
+        if number == 0 {
+            self.remove_old(&folder, &file)?;
+        }
         file.write_all(bytes)?;
         if self.durability == Durability::Fsync {
             file.sync_data()?;
@@ -134,8 +171,9 @@ impl LocalStorage {
     fn write(&self, key: &str, bytes: &[u8]) -> Result<()> {
         let path = self.path(key)?;
         let written = self.write_temporary(bytes).and_then(|temporary| {
-            make_folders(parent(&path), || fs::rename(&temporary.0, &path))
+            self.make_folders(parent(&path), || fs::rename(&temporary.0, &path))?;
             // Dropping the temporary file finds it gone.
+            self.sync(parent(&path))
         });
         written.map_err(self.error(key))
     }
@@ -144,12 +182,15 @@ impl LocalStorage {
         let path = self.path(key)?;
         // Saves writing the bytes in the common case of a source delivered again.
         if path.try_exists().map_err(self.error(key))? {
-            return Ok(Put::AlreadyThere);
+            return self.already_there(key, &path);
         }
         let temporary = self.write_temporary(bytes).map_err(self.error(key))?;
-        match make_folders(parent(&path), || fs::hard_link(&temporary.0, &path)) {
-            Ok(()) => Ok(Put::Created),
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(Put::AlreadyThere),
+        match self.make_folders(parent(&path), || fs::hard_link(&temporary.0, &path)) {
+            Ok(()) => {
+                self.sync(parent(&path)).map_err(self.error(key))?;
+                Ok(Put::Created)
+            }
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => self.already_there(key, &path),
             // File systems without hard links (FAT, some network shares) say one of these.
             Err(error)
                 if matches!(error.kind(), io::ErrorKind::PermissionDenied | io::ErrorKind::Unsupported) =>
@@ -160,23 +201,53 @@ impl LocalStorage {
         }
     }
 
+    /// Whoever made the object may have been killed before its name was on the disk; ours speaks of it too.
+    fn already_there(&self, key: &str, path: &Path) -> Result<Put> {
+        self.sync(parent(path)).map_err(self.error(key))?;
+        Ok(Put::AlreadyThere)
+    }
+
     fn create_by_rename(&self, key: &str, temporary: &Temporary, path: &Path) -> Result<Put> {
         let _turn = self.take_turn(key)?;
         if path.try_exists().map_err(self.error(key))? {
-            return Ok(Put::AlreadyThere);
+            return self.already_there(key, path);
         }
-        fs::rename(&temporary.0, path).map_err(self.error(key))?;
+        fs::rename(&temporary.0, path).and_then(|()| self.sync(parent(path))).map_err(self.error(key))?;
         Ok(Put::Created)
     }
 
-    /// Waits for the lock of `key`; it is given back when the file is dropped, even by a crash.
-    fn take_turn(&self, key: &str) -> Result<File> {
-        let folder = self.root.join(LOCKS);
-        // Lock files stay: removing one would let two processes hold the lock of one key.
-        let path = folder.join(Digest::of(key.as_bytes()));
-        let open = || File::options().create(true).truncate(false).write(true).open(&path);
-        let lock = make_folders(&folder, open).and_then(|file| file.lock().map(|()| file));
-        lock.map_err(self.error(key))
+    /// Removes temporary files that nobody writes any more, told by the age of one that was just `made`: the clock is
+    /// then that of the file system. Which they were; fewer if somebody else removes them too.
+    fn remove_old(&self, folder: &Path, made: &File) -> io::Result<Vec<String>> {
+        let now = made.metadata()?.modified()?;
+        let mut removed = Vec::new();
+        for entry in fs::read_dir(folder)? {
+            let entry = entry?;
+            let is_old = |metadata: Metadata| {
+                let age = now.duration_since(metadata.modified().ok()?).ok()?;
+                Some(metadata.is_file() && age > TEMPORARY_LIVES)
+            };
+            if entry.metadata().ok().and_then(is_old) == Some(true) && fs::remove_file(entry.path()).is_ok() {
+                removed.push(format!("{TEMPORARY}/{}", entry.file_name().to_string_lossy()));
+            }
+        }
+        Ok(removed)
+    }
+
+    /// Runs `operation`, and once more with `folder` made if it was missing.
+    fn make_folders<T>(&self, folder: &Path, mut operation: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+        match operation() {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                create_folders(folder, self.durability)?;
+                operation()
+            }
+            done => done,
+        }
+    }
+
+    /// Brings the names in `folder` to the disk.
+    fn sync(&self, folder: &Path) -> io::Result<()> {
+        if self.durability == Durability::Fsync { sync_folder(folder) } else { Ok(()) }
     }
 }
 
@@ -244,14 +315,28 @@ impl Storage for LocalStorage {
     }
 
     fn list(&self, prefix: &str, visit: &mut dyn FnMut(ObjectMeta) -> Result<()>) -> Result<()> {
-        walk::walk(&self.root, prefix, visit)
+        walk::walk(&self.root, self.left_out.as_deref(), prefix, visit)
     }
 
     fn delete(&self, key: &str) -> Result<()> {
-        match fs::remove_file(self.path(key)?) {
-            Err(error) if !is_absent(&error) => Err(self.error(key)(error)),
-            _ => Ok(()),
+        let path = self.path(key)?;
+        match fs::remove_file(&path) {
+            Ok(()) => self.sync(parent(&path)).map_err(self.error(key)),
+            Err(error) if is_absent(&error) => Ok(()),
+            Err(error) => Err(self.error(key)(error)),
         }
+    }
+
+    fn sweep(&self) -> Result<Vec<String>> {
+        let folder = self.root.join(TEMPORARY);
+        if !folder.is_dir() {
+            return Ok(Vec::new());
+        }
+        // The first write of a storage sweeps by itself.
+        self.writes.fetch_add(1, Ordering::Relaxed);
+        let made = self.write_temporary(b"").map_err(self.error(TEMPORARY))?;
+        let removed = File::open(&made.0).and_then(|made| self.remove_old(&folder, &made));
+        removed.map_err(self.error(TEMPORARY))
     }
 }
 
@@ -286,15 +371,38 @@ fn parent(path: &Path) -> &Path {
     path.parent().expect("a key has at least one component below the root")
 }
 
-/// Runs `operation`, and once more with `folder` made if it was missing.
-fn make_folders<T>(folder: &Path, mut operation: impl FnMut() -> io::Result<T>) -> io::Result<T> {
-    match operation() {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            fs::create_dir_all(folder)?;
-            operation()
+/// Makes `folder` and those above it that are missing, and brings their names to the disk.
+fn create_folders(folder: &Path, durability: Durability) -> io::Result<()> {
+    let missing = folder.ancestors().take_while(|folder| !folder.as_os_str().is_empty() && !folder.exists());
+    let missing: Vec<&Path> = missing.collect();
+    fs::create_dir_all(folder)?;
+    if durability == Durability::Fsync {
+        for made in missing {
+            match made.parent() {
+                Some(above) if above.as_os_str().is_empty() => sync_folder(Path::new("."))?,
+                Some(above) => sync_folder(above)?,
+                None => {}
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Brings the names in a folder to the disk, where that can be asked for.
+#[cfg(unix)]
+fn sync_folder(folder: &Path) -> io::Result<()> {
+    match File::open(folder).and_then(|folder| folder.sync_all()) {
+        // Some network file systems know no such thing.
+        Err(error) if matches!(error.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::Unsupported) => {
+            Ok(())
         }
         done => done,
     }
+}
+
+#[cfg(not(unix))]
+fn sync_folder(_: &Path) -> io::Result<()> {
+    Ok(())
 }
 
 fn object_meta(key: String, metadata: &Metadata) -> ObjectMeta {

@@ -108,6 +108,12 @@ pub trait Storage: Debug + Send + Sync {
     /// Removes an object; success if there is none.
     fn delete(&self, key: &str) -> Result<()>;
 
+    /// Removes what writes that broke off long ago left beside the objects; which they were. A storage on which a write
+    /// leaves nothing has nothing to remove.
+    fn sweep(&self) -> Result<Vec<String>> {
+        Ok(Vec::new())
+    }
+
     /// Reads a whole object that is known to be small, such as a document of the catalog; `None` if there is none.
     fn read(&self, key: &str) -> Result<Option<Vec<u8>>> {
         let mut body = match self.get(key) {

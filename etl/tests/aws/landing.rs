@@ -12,6 +12,7 @@ use iotlake::audit::{Depth, audit};
 use iotlake::backfill::{self, Options};
 use iotlake::catalog::GlueCatalog;
 use iotlake::contract;
+use iotlake::decode::OnDamage;
 use iotlake::lake::Lake;
 use iotlake::partition::PartitionBy;
 use iotlake::pipeline::Run;
@@ -136,6 +137,7 @@ fn options(contract: Contract) -> Options {
             threads: 1,
             replace: false,
             output_limit: u64::MAX,
+            on_damage: OnDamage::Fail,
             limits: Limits::default(),
         },
         contract,

@@ -21,6 +21,8 @@ use crate::support;
 
 const A: &str = "s3://raw/2026/03/01/05/a";
 const B: &str = "s3://raw/2026/03/01/05/b";
+/// Without a receipt.
+const C: &str = "s3://raw/2026/03/01/05/c";
 
 /// Two sources in one hour; the second has a reject.
 fn good() -> Lake {
@@ -71,7 +73,7 @@ fn every_rule_says_its_name_and_what_to_do() {
     assert!(Rule::ALL.iter().all(|rule| !rule.hint().is_empty()));
 }
 
-/// A data file of source A that no receipt names, with these columns behind `_source` and `_record`.
+/// A data file of source C, which has no receipt, with these columns behind `_source` and `_record`.
 struct Extra {
     columns: Vec<(&'static str, ArrayRef)>,
     lineage: Vec<(&'static str, ArrayRef)>,
@@ -82,7 +84,7 @@ struct Extra {
 impl Extra {
     fn new(columns: Vec<(&'static str, ArrayRef)>) -> Extra {
         let lineage: Vec<(&str, ArrayRef)> = vec![
-            ("_source", Arc::new(StringArray::from(vec![A, A]))),
+            ("_source", Arc::new(StringArray::from(vec![C, C]))),
             ("_record", Arc::new(Int64Array::from(vec![1, 2]))),
         ];
         Extra { columns, lineage, described: None, rows_of_a_group: None }
@@ -101,7 +103,7 @@ impl Extra {
             .collect();
         let described = self.described.map_or_else(|| format!("[{}]", described.join(",")), str::to_owned);
         let said = [
-            (metadata::SOURCE, A),
+            (metadata::SOURCE, C),
             (metadata::PART, "7"),
             (metadata::SPAN, "0-1"),
             (metadata::LAYOUT, "1"),
@@ -130,7 +132,7 @@ impl Extra {
 }
 
 fn extra_key() -> String {
-    format!("t/year=2026/month=03/day=01/hour=05/{}-7.parquet", source_hash(A))
+    format!("t/year=2026/month=03/day=01/hour=05/{}-7.parquet", source_hash(C))
 }
 
 fn doubles() -> ArrayRef {
@@ -261,19 +263,22 @@ fn each_way_a_lake_can_be_damaged_is_found() {
                 let name = name.clone();
                 Box::new(move |lake| copy(lake, &format!("t/year=2026/month=3/day=01/hour=05/{name}")))
             },
-            vec![Rule::FolderName],
+            vec![Rule::FolderName, Rule::StaleFile],
         ),
         (
             {
                 let name = name.clone();
                 Box::new(move |lake| copy(lake, &format!("t/{name}")))
             },
-            vec![Rule::FolderName],
+            vec![Rule::FolderName, Rule::StaleFile],
         ),
-        (Box::new(move |lake| copy(lake, &format!("{hour}/part-0.parquet"))), vec![Rule::FileName]),
+        (
+            Box::new(move |lake| copy(lake, &format!("{hour}/part-0.parquet"))),
+            vec![Rule::FileName, Rule::StaleFile],
+        ),
         (
             Box::new(move |lake| copy(lake, &format!("{hour}/{}-0.parquet", source_hash("else")))),
-            vec![Rule::FileName],
+            vec![Rule::FileName, Rule::StaleFile],
         ),
         (
             {
@@ -329,7 +334,7 @@ fn each_way_a_lake_can_be_damaged_is_found() {
                     receipt.counts.records += theirs.counts.rows;
                 });
             }),
-            vec![Rule::ReceiptOutput, Rule::OutputMetadata],
+            vec![Rule::ReceiptOutput],
         ),
         (Box::new(|lake| edit(lake, |receipt| receipt.outputs[0].bytes += 1)), vec![Rule::OutputSize]),
         (
@@ -389,7 +394,7 @@ fn what_a_crash_leaves_is_listed_and_no_finding() {
     // Data is written before partitions and receipts.
     lake.storage.delete(&Ledger::key("t", A)).unwrap();
     let folder = Partition::new(2026, 3, 1, 6).unwrap().folder();
-    let orphan = format!("t/{folder}/{}-1.parquet", source_hash(A));
+    let orphan = format!("t/{folder}/{}-0.parquet", source_hash(A));
     copy(&lake, &orphan);
     std::fs::create_dir_all(lake.root().join("_iotlake/tmp")).unwrap();
     std::fs::write(lake.root().join("_iotlake/tmp/1-2-3"), "half").unwrap();
@@ -429,4 +434,175 @@ fn a_file_that_disagrees_with_its_receipt_about_the_source_is_found() {
     });
     let audit = check(&lake, Depth::Bytes);
     assert_eq!(rules(&audit), [Rule::FileName, Rule::OutputMetadata], "{:?}", audit.findings);
+}
+
+/// What the attack of the test does, and what is found of it: place and rule.
+fn found(audit: &Audit) -> Vec<(&str, Rule)> {
+    audit.findings.iter().map(|finding| (finding.place.as_str(), finding.rule)).collect()
+}
+
+/// One source in several parts.
+fn in_parts() -> (Lake, Receipt) {
+    let lake = Lake::new();
+    lake.create_table("t", Contract { part_bytes: 4096, ..Contract::default() });
+    let line = |ts| if ts == 300 { "nonsense\n".to_owned() } else { format!("{{\"ts\":{ts},\"n\":{ts}}}\n") };
+    let text: String = (0..600).map(line).collect();
+    let receipt = lake.ingest("t", A, text.as_bytes());
+    assert!(receipt.outputs.len() > 2 && receipt.rejects.len() == 1, "{receipt:?}");
+    assert_eq!(rules(&check(&lake, Depth::Footers)), []);
+    (lake, receipt)
+}
+
+#[test]
+fn a_file_that_its_sources_receipt_does_not_name_doubles_rows_and_is_found() {
+    let hour = "t/year=2026/month=03/day=01/hour=05";
+    let name = |part: u32, revision: &str| format!("{hour}/{}-{part}{revision}.parquet", source_hash(A));
+    // A copy under the number of a part that there is not, of an earlier attempt, of a later one, in another hour.
+    let copies = [
+        (name(1, ""), vec![Rule::FileName, Rule::StaleFile], "reads its rows too often"),
+        (name(0, "-r3"), vec![Rule::StaleFile], "old and new rows"),
+        (name(0, "").replace("hour=05", "hour=06"), vec![Rule::StaleFile], "reads its rows too often"),
+    ];
+    for (key, expected, does) in copies {
+        let lake = good();
+        copy(&lake, &key);
+        let audit = check(&lake, Depth::Footers);
+        assert_eq!(found(&audit), expected.iter().map(|rule| (key.as_str(), *rule)).collect::<Vec<_>>());
+        let last = audit.findings.last().unwrap();
+        assert!(last.message.contains(does) && last.hint().contains("iotlake clean"), "{last}");
+        assert!(!audit.is_clean());
+    }
+    let lake = good();
+    let empty = name(1, "");
+    lake.storage.put(&empty, b"").unwrap();
+    assert_eq!(found(&check(&lake, Depth::Footers)), [(empty.as_str(), Rule::Unreadable)]);
+    // Moved, it is missing in one place and too much in the other.
+    let lake = good();
+    let there = name(0, "").replace("hour=05", "hour=06");
+    copy(&lake, &there);
+    std::fs::remove_file(file_of_a(&lake)).unwrap();
+    let audit = check(&lake, Depth::Footers);
+    assert_eq!(found(&audit), [(&*name(0, ""), Rule::OutputMissing), (there.as_str(), Rule::StaleFile)]);
+}
+
+#[test]
+fn a_receipt_that_was_shortened_consistently_is_found() {
+    let place = Ledger::key("t", A);
+    let outputs = in_parts().1.outputs.len();
+    for (part, keeps_file) in [(0, true), (0, false), (1, false), (outputs - 1, true), (outputs - 1, false)] {
+        let (lake, receipt) = in_parts();
+        let gone = receipt.outputs[part].clone();
+        edit(&lake, |receipt| {
+            receipt.outputs.remove(part);
+            receipt.counts.rows -= gone.rows;
+            receipt.counts.records -= gone.rows;
+        });
+        let mut expected = vec![(place.as_str(), Rule::Gap)];
+        match keeps_file {
+            true => expected.push((gone.key.as_str(), Rule::StaleFile)),
+            false => lake.storage.delete(&gone.key).unwrap(),
+        }
+        let audit = check(&lake, Depth::Footers);
+        assert_eq!(found(&audit), expected, "part {part}: {:?}", audit.findings);
+    }
+    // The rejects, with their reject.
+    let (lake, receipt) = in_parts();
+    edit(&lake, |receipt| {
+        receipt.rejects.clear();
+        receipt.counts.rejected = 0;
+        receipt.counts.records -= 1;
+    });
+    let expected = [(place.as_str(), Rule::Gap), (receipt.rejects[0].key.as_str(), Rule::StaleFile)];
+    assert_eq!(found(&check(&lake, Depth::Footers)), expected);
+    // A part in the place of another: as many rows, other records.
+    let (lake, receipt) = in_parts();
+    let [first, second] = [0, 1].map(|part| receipt.outputs[part].clone());
+    let bytes = lake.storage.read(&first.key).unwrap().unwrap();
+    lake.storage.put(&second.key, &bytes).unwrap();
+    edit(&lake, |receipt| {
+        receipt.outputs[1] = iotlake::ledger::Output { key: second.key.clone(), ..first.clone() };
+        receipt.counts.rows = receipt.counts.rows - second.rows + first.rows;
+        receipt.counts.records = receipt.counts.records - second.rows + first.rows;
+    });
+    let audit = check(&lake, Depth::Bytes);
+    assert_eq!(found(&audit), [(place.as_str(), Rule::Gap), (second.key.as_str(), Rule::FileName)]);
+}
+
+#[test]
+fn a_receipt_vouches_for_files_of_its_own_source_alone() {
+    let place = Ledger::key("t", A);
+    let b = Ledger::new(good().storage.clone()).head("t", B).unwrap().unwrap();
+    let hour = "t/year=2026/month=03/day=01";
+    let of_a = format!("{}-0.parquet", source_hash(A));
+    let keys = [
+        "_iotlake/catalog/tables/t.json".to_owned(),
+        Ledger::key("t", B),
+        b.outputs[0].key.clone(),
+        b.rejects[0].key.clone(),
+        format!("{hour}/hour=06/{of_a}"),
+        format!("t/{of_a}"),
+        format!("{hour}/hour=05/{}", of_a.replace(".parquet", "-r1.parquet")),
+        format!("{hour}/hour=05/{}", of_a.replace(".parquet", ".txt")),
+        "t".to_owned(),
+    ];
+    for key in keys {
+        let lake = good();
+        edit(&lake, |receipt| {
+            let output = iotlake::ledger::Output { key: key.clone(), rows: 0, ..receipt.outputs[0].clone() };
+            receipt.outputs.push(output);
+        });
+        let audit = check(&lake, Depth::Footers);
+        assert_eq!(found(&audit), [(place.as_str(), Rule::ReceiptOutput)], "{key}: {:?}", audit.findings);
+    }
+}
+
+#[test]
+fn cleaning_takes_away_what_no_receipt_names_and_nothing_else() {
+    let lake = good();
+    let whole = iotlake::lake::Lake::embedded(lake.storage.clone());
+    let before = support::contents(&*lake.storage);
+    let hour = "t/year=2026/month=03/day=01/hour=05";
+    let (of_a, of_c) = (source_hash(A), source_hash(C));
+    let stale = [
+        format!("{hour}/{of_a}-1.parquet"),
+        format!("{}/{of_a}-0.parquet", hour.replace("=05", "=06")),
+        format!("t_rejects/year=2026/{of_a}-0.parquet"),
+    ];
+    let left = [
+        format!("{hour}/{of_a}-0-r1.parquet"),
+        format!("{hour}/{of_c}-0.parquet"),
+        format!("{hour}/notes.txt"),
+    ];
+    stale.iter().chain(&left).for_each(|key| copy(&lake, key));
+    lake.storage.put(&format!("{hour}/{of_a}-9.parquet"), b"").unwrap();
+    Extra::new(vec![("n", doubles())]).write(&lake);
+    let left: Vec<_> = left.into_iter().chain([format!("{hour}/{of_a}-9.parquet"), extra_key()]).collect();
+
+    let found = iotlake::clean::find(&whole).unwrap();
+    let keys = |files: &[iotlake::clean::Stale]| -> std::collections::BTreeSet<String> {
+        files.iter().map(|file| file.key.clone()).collect()
+    };
+    assert_eq!(keys(&found.stale), stale.iter().cloned().collect());
+    let reasons: HashMap<_, _> = found.left.iter().cloned().collect();
+    assert_eq!(reasons.len(), left.len(), "{reasons:?}");
+    let reason = |place: usize| reasons[&left[place]].split([':', ';']).next().unwrap().to_owned();
+    assert_eq!(reason(0), "its source is being replaced");
+    assert_eq!(reason(1), "its name is not that of its source");
+    assert_eq!(reason(2), "no file of iotlake is named so");
+    assert_eq!(reason(3), "its footer cannot be read");
+    assert_eq!(reason(4), "its source is not done");
+
+    // One that a receipt names by now stays.
+    let late = iotlake::clean::Stale {
+        key: before.keys().find(|key| key.starts_with("t/") && key.contains(&of_a)).unwrap().clone(),
+        ..found.stale[0].clone()
+    };
+    assert!(!iotlake::clean::remove(&whole, &late).unwrap());
+    for file in &found.stale {
+        assert!(iotlake::clean::remove(&whole, file).unwrap());
+    }
+    let after: Vec<_> = support::contents(&*lake.storage).into_keys().collect();
+    let expected: std::collections::BTreeSet<_> = before.into_keys().chain(left).collect();
+    assert_eq!(after, expected.into_iter().collect::<Vec<_>>());
+    assert_eq!(iotlake::clean::find(&whole).unwrap().stale, []);
 }

@@ -224,6 +224,10 @@ fn a_command_line_that_cannot_be_meant_so_is_explained() {
     run(&["--compression", "gzip"]);
     run(&["--max-decoded-bytes", "lots"]);
     run(&["--report", "nowhere/report.json"]);
+    run(&["--as", ""]);
+    run(&["--as", " "]);
+    run(&["--as", "s3://"]);
+    run(&["--on-damage", "ignore"]);
     shell.write("typo.toml", "[[column]]\npath = \"a\"\ntype = \"int\"\n");
     shell.run(&["backfill", "raw", "--lake", "lake", "--contract", "typo.toml"]);
     shell.run(&["backfill", "raw", "--lake", "raw/lake"]);
@@ -267,6 +271,15 @@ fn damage_is_kept_apart_from_failure() {
     shell.write("raw/2026/03/01/09/not.gz", hostile("gzip-not.gz"));
     shell.write("raw/2026/03/01/09/truncated.gz", hostile("gzip-truncated.gz"));
     shell.run(&["backfill", "raw", "--lake", "lake"]);
+    shell.run(&["backfill", "raw", "--lake", "lake", "--on-damage", "reject"]);
+    shell.run(&["backfill", "raw", "--lake", "lake"]);
+    shell.run(&["audit", "--lake", "lake", "--bytes"]);
+    let damaged = "raw/2026/03/01/09/truncated.gz";
+    shell.run(&["convert", damaged, "x.parquet"]);
+    assert!(!shell.root.join("x.parquet").exists());
+    shell.run(&["convert", damaged, "x.parquet", "--on-damage", "reject"]);
+    assert!(shell.root.join("x.rejects.parquet").exists());
+    shell.run_with_input(&["convert", "-", "y.parquet", "--on-damage", "reject"], GOOD);
     shell.golden("damage");
 }
 
@@ -290,6 +303,49 @@ fn a_copy_of_what_was_ingested_is_noticed() {
     shell.run(&["backfill", "raw", "--lake", "lake"]);
     shell.run(&["backfill", "raw", "--lake", "lake"]);
     shell.golden("twin");
+}
+
+#[test]
+fn a_catalog_that_was_lost_is_made_again() {
+    let mut shell = Shell::with_source();
+    shell.run(&["backfill", "raw", "--lake", "lake", "--contract", "rigado", "--quiet"]);
+    let catalog = shell.root.join("lake/_iotlake/catalog");
+    let view = fs::read(catalog.join("views/events_rigado.json")).unwrap();
+    let table = fs::read(catalog.join("tables/events.json")).unwrap();
+    fs::remove_dir_all(&catalog).unwrap();
+    shell.run(&["catalog", "rebuild", "--lake", "lake", "--contract", "rigado", "--dry-run"]);
+    assert!(!catalog.exists());
+    shell.run(&["catalog", "rebuild", "--lake", "lake", "--contract", "rigado"]);
+    assert_eq!(fs::read(catalog.join("views/events_rigado.json")).unwrap(), view);
+    assert_eq!(fs::read(catalog.join("tables/events.json")).unwrap(), table);
+    shell.run(&["audit", "--lake", "lake"]);
+    shell.run(&["catalog", "rebuild", "--lake", "lake"]);
+    shell.run(&["catalog", "rebuild", "--lake", "lake", "--table", "other"]);
+    shell.run(&["catalog", "rebuild", "--lake", "nowhere"]);
+    shell.golden("rebuild");
+}
+
+#[test]
+fn what_does_not_belong_is_found_and_cleaned() {
+    let mut shell = Shell::with_source();
+    shell.run(&["backfill", "raw", "--lake", "lake", "--as", "s3://bucket/raw", "--quiet"]);
+    let hour = shell.root.join("lake/events/year=2026/month=03/day=01/hour=09");
+    let file = fs::read_dir(&hour).unwrap().next().unwrap().unwrap().path();
+    let name = file.file_name().unwrap().to_str().unwrap();
+    fs::copy(&file, hour.join(name.replace("-00000", "-00001"))).unwrap();
+    fs::copy(&file, hour.join(name.replace(".parquet", "-r4.parquet"))).unwrap();
+    let old = shell.root.join("lake/_iotlake/tmp/1-2-3");
+    let day = std::time::Duration::from_secs(86_400);
+    fs::File::create(&old).unwrap().set_modified(std::time::SystemTime::now() - 2 * day).unwrap();
+    shell.run(&["audit", "--lake", "lake"]);
+    shell.run(&["clean", "--lake", "lake", "--dry-run"]);
+    shell.run(&["clean", "--lake", "lake"]);
+    shell.run(&["clean", "--lake", "lake", "--yes"]);
+    shell.run(&["clean", "--lake", "lake"]);
+    shell.run(&["clean", "--lake", "lake", "--json"]);
+    assert!(!old.exists() && file.exists());
+    shell.run(&["backfill", "raw", "--lake", "lake", "--as", "s3://bucket/raw"]);
+    shell.golden("clean");
 }
 
 #[test]
@@ -320,6 +376,41 @@ fn converting_loses_nothing() {
     assert_eq!(rows("out.parquet"), (2, "_source _record ts m.t m.t.string".to_owned()));
     assert_eq!(rows("stdin.parquet"), (2, "_source _record _overflow ts".to_owned()));
     assert_eq!(rows("out.rejects.parquet").0, 1);
+}
+
+#[test]
+fn converting_never_writes_over_what_it_reads() {
+    let mut shell = Shell::new();
+    let text = format!("{GOOD}nonsense\n");
+    shell.write("in.json", &text);
+    shell.write("c.toml", "[[column]]\npath = \"a\"\ntype = \"string\"\n");
+    std::os::unix::fs::symlink("in.json", shell.root.join("link.json")).unwrap();
+    fs::hard_link(shell.root.join("in.json"), shell.root.join("hard.json")).unwrap();
+    fs::create_dir(shell.root.join("folder")).unwrap();
+    for arguments in [
+        ["in.json", "in.json", "--rejects", "r.parquet"],
+        ["in.json", "folder/../in.json", "--rejects", "r.parquet"],
+        ["in.json", "link.json", "--rejects", "r.parquet"],
+        ["link.json", "in.json", "--rejects", "r.parquet"],
+        ["in.json", "hard.json", "--rejects", "r.parquet"],
+        ["in.json", "o.parquet", "--rejects", "in.json"],
+        ["in.json", "o.parquet", "--rejects", "link.json"],
+        ["in.json", "o.parquet", "--rejects", "folder/../o.parquet"],
+        ["in.json", "o.parquet", "--rejects", "-"],
+    ] {
+        let all: Vec<_> = ["convert"].into_iter().chain(arguments).chain(["--force"]).collect();
+        shell.run(&all);
+    }
+    shell.run(&["convert", "in.json", "c.toml", "--contract", "c.toml", "--force"]);
+    // What the shell leads to standard input is read too.
+    let input = fs::File::open(shell.root.join("in.json")).unwrap();
+    let mut command = shell.command(&["convert", "-", "in.json", "--force"]);
+    assert_eq!(command.stdin(input).stderr(Stdio::null()).status().unwrap().code(), Some(2));
+    for name in ["in.json", "link.json", "hard.json"] {
+        assert_eq!(fs::read_to_string(shell.root.join(name)).unwrap(), text, "{name}");
+    }
+    assert!(!shell.root.join("o.parquet").exists());
+    shell.golden("convert-apart");
 }
 
 #[cfg(feature = "query")]

@@ -3,11 +3,14 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 
+use iotlake::audit::Depth;
 use iotlake::backfill;
+use iotlake::decode::OnDamage;
 use iotlake::lake::Lake;
 use iotlake::partition::PartitionBy;
 use iotlake::pipeline::PipelineError;
 use iotlake::plan::{PlanOptions, Selection, plan};
+use iotlake::rebuild;
 use iotlake::storage::{
     Body, Durability, LocalStorage, MemoryStorage, ObjectMeta, Put, Storage, StorageError, Swap,
 };
@@ -299,20 +302,44 @@ fn a_foreign_file_in_the_place_of_an_output_is_not_overwritten() {
 }
 
 #[test]
-fn what_a_broken_gzip_still_gives_is_kept_and_the_rest_is_one_reject() {
+fn a_damaged_source_fails_whole_or_gives_what_a_checksum_verifies_and_one_reject() {
+    use iotlake_fixtures::gzip::{Coding, member};
     use std::io::Write;
     let mut text = Vec::new();
     for ts in 0..20_000 {
         writeln!(text, "{{\"ts\":{ts},\"noise\":\"{:x}\"}}", ts * 2_654_435_761_u64).unwrap();
     }
-    let whole = iotlake_fixtures::gzip::member(&text, iotlake_fixtures::gzip::Coding::Deflate);
-    let lake = memory_lake();
-    let options = options(Contract::default(), PartitionBy::Arrival);
-    let summary = run(&lake, &one(KEY, &whole[..whole.len() / 2]), &options);
-    assert_eq!(summary.rejects_by_reason.get("stream"), Some(&1), "{summary:?}");
-    assert_eq!(summary.counts.rejected, 1);
-    assert!(summary.counts.rows > 5_000 && summary.counts.rows < 15_000, "{summary:?}");
-    assert_eq!(summary.warnings.len(), 1);
+    // The second member is cut off in its middle; the first ends in the middle of a record.
+    let mut stored = member(&text[..400_001], Coding::Deflate);
+    let rest = member(&text[400_001..], Coding::Deflate);
+    stored.extend(&rest[..rest.len() / 2]);
+    let source = one(KEY, &stored);
+    for part_bytes in [4096, 64 << 20] {
+        let mut options =
+            options(Contract { part_bytes, ..Contract::default() }, "event:ts".parse().unwrap());
+        let lake = memory_lake();
+        let summary = try_run(&lake, &source, &options).unwrap();
+        let [(_, PipelineError::Decode { source: error, .. })] = &summary.failed[..] else {
+            panic!("{summary:?}")
+        };
+        assert!(error.is_damage() && error.hint().unwrap().contains("--on-damage reject"), "{error}");
+        let written: Vec<_> = contents(&*lake.storage).into_keys().collect();
+        assert_eq!(written, ["_iotlake/catalog/tables/events.json"], "nothing of it is written");
+
+        options.run.on_damage = OnDamage::Reject;
+        let mut expected = None;
+        for threads in [1, 3] {
+            options.run.threads = threads;
+            let lake = memory_lake();
+            let summary = run(&lake, &source, &options);
+            let rows = text[..400_001].iter().filter(|byte| **byte == b'\n').count() as u64;
+            assert_eq!((summary.counts.rows, summary.counts.rejected), (rows, 1), "{summary:?}");
+            assert_eq!(summary.rejects_by_reason.get("stream"), Some(&1), "{summary:?}");
+            assert!(summary.warnings[0].contains("400001 decoded bytes"), "{:?}", summary.warnings);
+            let found = contents(&*lake.storage);
+            assert_same(expected.get_or_insert_with(|| found.clone()), &found, "whatever the threads");
+        }
+    }
 }
 
 #[test]
@@ -362,4 +389,31 @@ fn a_declared_path_keeps_its_place_in_a_crowd() {
     let columns = crate::support::columns(&file);
     assert_eq!(columns["zz"], 50);
     assert!(columns["_overflow"] > 40, "{columns:?}");
+}
+
+#[test]
+fn a_catalog_that_was_lost_is_made_again_byte_for_byte() {
+    let source = dirty_source();
+    let storage = Arc::new(MemoryStorage::new("lake"));
+    let lake = Lake::embedded(storage.clone());
+    run(&lake, &source, &small_parts());
+    let whole = contents(&*storage);
+    let is_catalog = |key: &&String| key.starts_with("_iotlake/catalog/");
+    assert!(whole.keys().filter(is_catalog).count() > 5);
+    for key in whole.keys().filter(is_catalog) {
+        storage.delete(key).unwrap();
+    }
+    let lake = Lake::embedded(storage.clone());
+    assert!(!iotlake::audit::audit(&*storage, &*lake.catalog, Depth::Footers).unwrap().is_clean());
+    let contract = small_parts().contract;
+    assert_eq!(rebuild::tables(&*storage).unwrap().into_iter().collect::<Vec<_>>(), ["events"]);
+    let rebuilt = rebuild::read(&*storage, &lake.ledger(), "events", &contract).unwrap();
+    assert!(rebuild::write(&*lake.catalog, &rebuilt).unwrap());
+    assert_same(&contents(&*storage), &whole, "made again");
+    // Again, it finds nothing to do.
+    assert!(!rebuild::write(&*lake.catalog, &rebuilt).unwrap());
+    assert_same(&contents(&*storage), &whole, "made again twice");
+    // Ingesting goes on as if nothing had happened.
+    let summary = run(&lake, &source, &small_parts());
+    assert_eq!((summary.done, summary.counts.files), (0, 0));
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use iotlake::backfill::{self, Options, Summary};
+use iotlake::decode::OnDamage;
 use iotlake::lake::Lake;
 use iotlake::partition::PartitionBy;
 use iotlake::pipeline::Run;
@@ -23,6 +24,7 @@ pub fn options(contract: Contract, partition_by: PartitionBy) -> Options {
             threads: 1,
             replace: false,
             output_limit: u64::MAX,
+            on_damage: OnDamage::Fail,
             limits: Limits::default(),
         },
         contract,

@@ -56,6 +56,43 @@ fn temporary_files_and_locks_are_no_objects() {
 }
 
 #[test]
+fn temporary_files_of_a_run_that_was_killed_go_after_a_day() {
+    let (folder, storage) = storage();
+    storage.put("a", b"1").unwrap();
+    let left = |name: &str, hours: u64| {
+        let path = folder.path().join("_iotlake/tmp").join(name);
+        let file = File::create(&path).unwrap();
+        file.set_modified(SystemTime::now() - Duration::from_secs(hours * 3600)).unwrap();
+        path
+    };
+    let (old, young) = (left("1-2-3", 25), left("4-5-6", 23));
+    assert_eq!(storage.sweep().unwrap(), ["_iotlake/tmp/1-2-3"]);
+    assert!(!old.exists() && young.exists());
+    // The next run does it by itself.
+    let old = left("1-2-3", 25);
+    LocalStorage::open(folder.path()).unwrap().put("b", b"2").unwrap();
+    assert!(!old.exists() && young.exists());
+    let empty = tempfile::tempdir().unwrap();
+    assert!(LocalStorage::open(empty.path()).unwrap().sweep().unwrap().is_empty());
+    assert_eq!(fs::read_dir(empty.path()).unwrap().count(), 0);
+}
+
+#[test]
+fn a_lock_that_is_held_for_ever_is_told_of_with_its_holder() {
+    let (folder, storage) = storage();
+    let storage = storage.with_patience(Duration::from_millis(20));
+    storage.put("a", b"1").unwrap();
+    let turn = LocalStorage::open(folder.path()).unwrap().take_turn("a").unwrap();
+    let error = storage.compare_and_swap("a", Some(b"1"), b"2").unwrap_err();
+    let StorageError::Locked { holder, .. } = &error else { panic!("{error}") };
+    assert_eq!(*holder, Some(std::process::id()));
+    assert!(error.to_string().ends_with(&format!("by process {}", std::process::id())), "{error}");
+    assert_eq!(storage.compare_and_swap("b", None, b"2").unwrap(), Swap::Done, "other keys are free");
+    drop(turn);
+    assert_eq!(storage.compare_and_swap("a", Some(b"1"), b"2").unwrap(), Swap::Done);
+}
+
+#[test]
 fn a_root_that_is_no_folder_is_refused() {
     let (folder, storage) = storage();
     storage.put("file", b"").unwrap();
@@ -110,6 +147,21 @@ mod links {
         assert_eq!(storage.read("alias/x").unwrap().unwrap(), b"1");
         assert_eq!(storage.uri("alias/x"), storage.uri("real/x"));
         assert!(matches!(storage.get("broken"), Err(StorageError::NotFound { .. })));
+    }
+
+    #[test]
+    fn do_not_lead_into_a_folder_that_is_left_out() {
+        let (folder, storage) = storage();
+        storage.put("src/x", b"1").unwrap();
+        storage.put("lake/events/y", b"2").unwrap();
+        let source = folder.path().join("src");
+        symlink(folder.path(), source.join("up")).unwrap();
+        symlink(folder.path().join("lake"), source.join("lake")).unwrap();
+        symlink(folder.path().join("lake/events/y"), source.join("z")).unwrap();
+        let source = LocalStorage::open(source).unwrap();
+        assert_eq!(keys(&source, ""), ["lake/events/y", "up/lake/events/y", "x", "z"]);
+        let source = source.leaving_out(&folder.path().join("lake"));
+        assert_eq!(keys(&source, ""), ["x"]);
     }
 
     #[test]

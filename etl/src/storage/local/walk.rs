@@ -2,7 +2,7 @@
 //!
 //! One folder is read and sorted at a time, so that memory holds the entries of one path from the root, never of the
 //! whole tree. Links to files and folders are followed; a link to a folder that leads back to where the walk already
-//! is ends there. A link that leads nowhere is shown as an object of no bytes: reading it fails and says so, where
+//! is ends there, and so does one into the folder that shall be left out. A link that leads nowhere is shown as an object of no bytes: reading it fails and says so, where
 //! leaving it out would lose a source without a word.
 
 use std::fs;
@@ -13,7 +13,12 @@ use super::super::{ObjectMeta, Result, StorageError};
 use super::{LOCKS, TEMPORARY, object_meta};
 
 /// Shows the files below `root` whose key begins with `prefix`.
-pub(super) fn walk(root: &Path, prefix: &str, visit: &mut dyn FnMut(ObjectMeta) -> Result<()>) -> Result<()> {
+pub(super) fn walk(
+    root: &Path,
+    left_out: Option<&Path>,
+    prefix: &str,
+    visit: &mut dyn FnMut(ObjectMeta) -> Result<()>,
+) -> Result<()> {
     // Folders named in full by the prefix need not be searched for.
     let start = prefix.rfind('/').map_or("", |slash| &prefix[..slash]);
     let leaves_root = start.split('/').any(|part| part == ".." || part == ".") || prefix.starts_with('/');
@@ -29,12 +34,14 @@ pub(super) fn walk(root: &Path, prefix: &str, visit: &mut dyn FnMut(ObjectMeta) 
     if !canonical.is_dir() {
         return Ok(());
     }
-    let mut walk = Walk { prefix, visit, above: vec![canonical] };
+    let mut walk = Walk { prefix, left_out, visit, above: vec![canonical] };
     walk.folder(&path, start)
 }
 
 struct Walk<'a> {
     prefix: &'a str,
+    /// The canonical path of a folder of which nothing is shown.
+    left_out: Option<&'a Path>,
     visit: &'a mut dyn FnMut(ObjectMeta) -> Result<()>,
     /// The canonical paths of the folders from the start to here.
     above: Vec<PathBuf>,
@@ -89,6 +96,9 @@ impl Walk<'_> {
                     entries.push(Entry { name: name + "/", is_link, metadata: None });
                 }
                 Ok(metadata) if metadata.is_file() && key.starts_with(self.prefix) => {
+                    if is_link && fs::canonicalize(&path).is_ok_and(|path| self.leaves_out(&path)) {
+                        continue;
+                    }
                     entries.push(Entry { name, is_link, metadata: Some(metadata) });
                 }
                 // Pipes, sockets and devices hold no data.
@@ -109,6 +119,10 @@ impl Walk<'_> {
             || self.prefix.strip_prefix(key).is_some_and(|rest| rest.starts_with('/'))
     }
 
+    fn leaves_out(&self, canonical: &Path) -> bool {
+        self.left_out.is_some_and(|folder| canonical.starts_with(folder))
+    }
+
     fn enter(&mut self, path: &Path, key: &str, is_link: bool) -> Result<()> {
         let canonical = if is_link {
             match fs::canonicalize(path) {
@@ -119,7 +133,7 @@ impl Walk<'_> {
         } else {
             self.above.last().expect("the start is above").join(file_name(key))
         };
-        if self.above.contains(&canonical) {
+        if self.above.contains(&canonical) || self.leaves_out(&canonical) {
             return Ok(());
         }
         self.above.push(canonical);

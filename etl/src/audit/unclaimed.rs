@@ -1,0 +1,60 @@
+//! Files that no receipt names, and what is known of them: what [`crate::clean`] decides about.
+
+use std::collections::BTreeSet;
+
+use super::name::Named;
+use super::{Audit, file, receipts};
+use crate::catalog::REJECTS_SUFFIX;
+use crate::error::Error;
+use crate::storage::Storage;
+
+/// A file below a table that no receipt names.
+#[derive(Debug)]
+pub(crate) struct Unclaimed {
+    pub(crate) key: String,
+    /// The table, also where it is a file of rejects.
+    pub(crate) table: String,
+    pub(crate) bytes: u64,
+    /// By its name; 0 if that says none.
+    pub(crate) revision: u64,
+    /// The hash in its name.
+    pub(crate) hash: Option<String>,
+    /// The source that its footer names.
+    pub(crate) source: Option<String>,
+    /// The revision of the receipt of that source, if there is one.
+    pub(crate) receipt: Option<u64>,
+}
+
+/// The files below `tables`, and below others that have receipts, which no receipt names. Receipts are read before files
+/// are listed, so that what a run completes meanwhile is either named or of a source without a receipt.
+pub(crate) fn unclaimed(storage: &dyn Storage, tables: &BTreeSet<String>) -> Result<Vec<Unclaimed>, Error> {
+    let claims = receipts::read(storage, &mut Audit::default())?;
+    let mut found = Vec::new();
+    for table in tables.union(&claims.tables) {
+        for folder in [table.clone(), format!("{table}{REJECTS_SUFFIX}")] {
+            let mut listed = Vec::new();
+            storage.list(&format!("{folder}/"), &mut |meta| {
+                if claims.of(&meta.key).is_none() {
+                    listed.push(meta);
+                }
+                Ok(())
+            })?;
+            for meta in listed {
+                let named = Named::of(&meta.key);
+                let source = file::source(storage, &meta)?;
+                let receipt = source.as_deref().and_then(|source| claims.receipt(&folder, source));
+                found.push(Unclaimed {
+                    table: table.clone(),
+                    bytes: meta.size,
+                    revision: named.map_or(0, |named| named.revision),
+                    hash: named.map(|named| named.hash.to_owned()),
+                    receipt: receipt.map(|receipt| receipt.revision),
+                    source,
+                    key: meta.key,
+                });
+            }
+        }
+    }
+    found.sort_by(|a, b| a.key.cmp(&b.key));
+    Ok(found)
+}

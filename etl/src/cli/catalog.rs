@@ -1,0 +1,87 @@
+//! `iotlake catalog rebuild`: tables, columns, partitions and views made again from files and receipts.
+
+use std::fmt::Write;
+
+use iotlake::lake::Lake;
+use iotlake::location::{LazyAws, Location};
+use iotlake::rebuild::{self, Rebuilt};
+use iotlake::view::rigado_view;
+
+use super::args::{LakeArgs, RebuildArgs};
+use super::exit::{Exit, Failure, Outcome, print};
+use super::units::plural;
+use super::{check_lake, open_failure, read_contract};
+
+/// Runs the command.
+pub fn rebuild(arguments: RebuildArgs) -> Outcome {
+    let RebuildArgs { lake: LakeArgs { lake: location, catalog }, create_database, table, contract, dry_run } =
+        &arguments;
+    check_lake(&arguments.lake)?;
+    let chosen = read_contract(contract)?;
+    if matches!(location, Location::Local(path) if !path.exists()) {
+        return Err(Failure::new(format!("--lake {location}: no such folder"))
+            .with_hint("the catalog is made from the files and receipts of a lake"));
+    }
+    let lake =
+        Lake::create(location, catalog, *create_database, &LazyAws::default()).map_err(open_failure)?;
+    let names = match table {
+        Some(name) => [name.clone()].into(),
+        None => rebuild::tables(&*lake.storage)?,
+    };
+    if names.is_empty() {
+        return Err(Failure::new("the lake has no receipts, so that there is nothing to make tables of"));
+    }
+    // First all of them, so that one that fails leaves nothing half made.
+    let ledger = lake.ledger();
+    let read = |name: &String| rebuild::read(&*lake.storage, &ledger, name, &chosen.contract);
+    let rebuilt = names.iter().map(read).collect::<Result<Vec<_>, _>>()?;
+    for table in &rebuilt {
+        let mut is_new = true;
+        let view = (chosen.name == "rigado").then(|| rigado_view(&table.table.name));
+        if !dry_run {
+            is_new = rebuild::write(&*lake.catalog, table)?;
+            if let Some(view) = &view {
+                lake.catalog.put_view(view)?;
+            }
+        }
+        let made = match (dry_run, is_new) {
+            (true, _) => "would be made",
+            (false, true) => "made",
+            (false, false) => "completed",
+        };
+        print(&to_text(table, &chosen.name, made, view.map(|view| view.name)))?;
+    }
+    Ok(Exit::Done)
+}
+
+fn to_text(rebuilt: &Rebuilt, contract: &str, made: &str, view: Option<String>) -> String {
+    let Rebuilt { table, partitions, reject_partitions, files, receipts, unfilled, guessed } = rebuilt;
+    let mut text = String::new();
+    let _ = writeln!(
+        text,
+        "table {}, {}: {}, {} and {} of rejects, by {} and {}",
+        table.name,
+        made,
+        plural(table.schema.columns().len() as u64, "column"),
+        plural(partitions.len() as u64, "partition"),
+        reject_partitions.len(),
+        plural(*files as u64, "file"),
+        plural(*receipts as u64, "receipt"),
+    );
+    if let Some(view) = view {
+        let _ = writeln!(text, "view {view}, {made}");
+    }
+    let _ =
+        writeln!(text, "taken from the contract `{contract}`, since no file says it: numbers, part_bytes");
+    if !unfilled.is_empty() {
+        let _ = writeln!(text, "  and columns that no record has filled: {}", unfilled.join(", "));
+    }
+    if *guessed > 0 {
+        let _ = writeln!(
+            text,
+            "{} of neighbouring columns stand together in no file: their order is the one that a single backfill gives",
+            plural(*guessed as u64, "pair")
+        );
+    }
+    text
+}

@@ -1,0 +1,87 @@
+//! `iotlake clean`: takes away files that the receipt of their source does not name, and old temporary files.
+
+use std::fmt::Write as _;
+use std::io::{self, IsTerminal, Write as _};
+
+use iotlake::clean::{self, Found};
+use serde_json::json;
+
+use super::args::CleanArgs;
+use super::exit::{Exit, Failure, Outcome, print};
+use super::open_lake;
+use super::units::plural;
+
+/// Runs the command.
+pub fn run(arguments: CleanArgs) -> Outcome {
+    let lake = open_lake(&arguments.lake)?;
+    let found = clean::find(&lake)?;
+    let wants = !arguments.dry_run && (found.stale.is_empty() || arguments.yes || ask(&found)?);
+    let (mut removed, mut temporary) = (Vec::new(), Vec::new());
+    if wants {
+        for file in &found.stale {
+            if clean::remove(&lake, file)? {
+                removed.push(file.key.as_str());
+            }
+        }
+        temporary = clean::sweep(&*lake.storage)?;
+    }
+    print(&match arguments.json {
+        true => to_json(&found, &removed, &temporary),
+        false => to_text(&arguments, &found, &removed, &temporary),
+    })?;
+    Ok(Exit::Done)
+}
+
+/// Asks whether to remove what was found.
+fn ask(found: &Found) -> Result<bool, Failure> {
+    if !io::stdin().is_terminal() {
+        return Err(Failure::usage("nobody is there to ask whether the files shall be removed")
+            .with_hint("look at them with --dry-run, then say --yes"));
+    }
+    let mut text = String::new();
+    for file in &found.stale {
+        let _ = writeln!(text, "stale: {} of {}", file.key, file.source);
+    }
+    let _ = write!(io::stderr(), "{text}remove {}? [y/N] ", plural(found.stale.len() as u64, "file"));
+    let mut answer = String::new();
+    let read = io::stdin().read_line(&mut answer);
+    read.map_err(|error| Failure::new(format!("the answer cannot be read: {error}")))?;
+    Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
+}
+
+fn to_text(arguments: &CleanArgs, found: &Found, removed: &[&str], temporary: &[String]) -> String {
+    let mut text = String::new();
+    for key in removed.iter().copied().chain(temporary.iter().map(String::as_str)) {
+        let _ = writeln!(text, "removed: {key}");
+    }
+    if arguments.dry_run {
+        for file in &found.stale {
+            let _ = writeln!(text, "would remove: {} of {}", file.key, file.source);
+        }
+    }
+    for (key, reason) in &found.left {
+        let _ = writeln!(text, "left: {key}: {reason}");
+    }
+    let _ = match (arguments.dry_run, found.stale.len(), removed.len() + temporary.len()) {
+        (true, stale, _) => writeln!(text, "{} would be removed", plural(stale as u64, "file")),
+        (_, 0, 0) => writeln!(text, "nothing to remove"),
+        (_, _, removed) => writeln!(text, "{} removed", plural(removed as u64, "file")),
+    };
+    text
+}
+
+fn to_json(found: &Found, removed: &[&str], temporary: &[String]) -> String {
+    let stale = found.stale.iter().map(
+        |file| json!({ "key": file.key, "table": file.table, "source": file.source, "bytes": file.bytes }),
+    );
+    let left = found.left.iter().map(|(key, reason)| json!({ "key": key, "reason": reason }));
+    let report = json!({
+        "stale": stale.collect::<Vec<_>>(),
+        "left": left.collect::<Vec<_>>(),
+        "removed": removed,
+        "temporary": temporary,
+    });
+    let mut text = serde_json::to_string_pretty(&report).expect("the report is JSON");
+    text.push('\n');
+    text
+}

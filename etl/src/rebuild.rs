@@ -1,0 +1,306 @@
+//! A table's catalog entry, made again from what its files and receipts say.
+//!
+//! In come a lake whose catalog was lost and the contract its table was made with; out comes the table: its columns by
+//! the metadata of every file, its partitions and options by its receipts. Only footers and receipts are read.
+//!
+//! Names and paths stand in every file, so that they are certain. The order of columns is that of the files; between
+//! columns that stand together in no file it is the order in which one backfill registers them: by source, part, path
+//! and kind. What stands in neither cannot be known: declared columns that no record ever filled and the options of the
+//! contract, which is why it has to be said, and tables without receipts.
+//!
+//! What must stay true: of a lake that was written by `backfill`, the table is the one that was lost; nothing is written
+//! over a table that is there.
+
+mod order;
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use iotlake_flatten::{Contract, Identity, Schema, SchemaError, TableColumn};
+use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
+
+use crate::audit::{Described, described};
+use crate::catalog::{Catalog, CatalogError, REJECTS_SUFFIX, Table};
+use crate::ledger::{Ledger, LedgerError, Receipt};
+use crate::partition::{Partition, PartitionBy};
+use crate::storage::{ObjectMeta, Storage, StorageError};
+
+const RECEIPTS: &str = "_iotlake/receipts/";
+
+/// What files and receipts say of a table.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rebuilt {
+    /// The table.
+    pub table: Table,
+    /// The partitions of its rows.
+    pub partitions: BTreeSet<Partition>,
+    /// The partitions of its rejects.
+    pub reject_partitions: BTreeSet<Partition>,
+    /// Files that were read.
+    pub files: usize,
+    /// Receipts that were read.
+    pub receipts: usize,
+    /// Columns of the contract that no file has.
+    pub unfilled: Vec<String>,
+    /// How many pairs of neighbouring columns stand together in neither a file nor the contract.
+    pub guessed: usize,
+}
+
+/// Why a table cannot be made again.
+#[derive(Debug, thiserror::Error)]
+#[allow(missing_docs, reason = "fields are named in the messages")]
+pub enum RebuildError {
+    /// Nothing says what it was.
+    #[error("table {table}: there is no receipt of it in the lake")]
+    Nothing { table: String },
+    /// Two files mean different things by one name, or have two names for one thing.
+    #[error("{one} and {other} disagree about column `{name}`")]
+    Columns { name: String, one: String, other: String },
+    /// Files have columns in orders that no table had.
+    #[error("the files of table {table} have column `{name}` in front of, and behind, the same others")]
+    Order { table: String, name: String },
+    /// Receipts were written under different options.
+    #[error("the receipts of table {table} disagree about partition-by: {one} and {other}")]
+    Options { table: String, one: PartitionBy, other: PartitionBy },
+    /// The columns are not those of a table.
+    #[error("the files of table {table} do not make a table")]
+    Schema { table: String, source: SchemaError },
+    /// A file cannot be read.
+    #[error("{key}: {reason}")]
+    File { key: String, reason: String },
+    /// The storage failed.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+    /// The catalog failed.
+    #[error(transparent)]
+    Catalog(#[from] CatalogError),
+    /// A receipt cannot be read.
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+}
+
+impl RebuildError {
+    /// What the user can do about it, if that is known.
+    pub fn hint(&self) -> Option<&'static str> {
+        match self {
+            RebuildError::Nothing { .. } => Some("an empty table is made anew by the next ingest"),
+            RebuildError::Columns { .. } => Some(
+                "say with --contract what the table was made with; else one of the files is of another table: move it \
+                 out of the lake",
+            ),
+            RebuildError::Order { .. } | RebuildError::Schema { .. } => {
+                Some("some files are of another table: move them out of the lake")
+            }
+            RebuildError::Options { .. } => {
+                Some("some receipts are of another table: move them out of the lake")
+            }
+            RebuildError::File { .. } => Some("move the file out of the lake, then ingest its source again"),
+            RebuildError::Storage(error) => error.hint(),
+            RebuildError::Catalog(error) => error.hint(),
+            RebuildError::Ledger(error) => error.hint(),
+        }
+    }
+}
+
+/// The names of the tables that have receipts, sorted.
+///
+/// # Errors
+/// If the storage fails.
+pub fn tables(storage: &dyn Storage) -> Result<BTreeSet<String>, StorageError> {
+    let mut tables = BTreeSet::new();
+    storage.list(RECEIPTS, &mut |meta| {
+        let table = meta.key[RECEIPTS.len()..].split_once('/').map(|(table, _)| table.to_owned());
+        tables.extend(table);
+        Ok(())
+    })?;
+    Ok(tables)
+}
+
+/// What files and receipts in `ledger` and `storage` say of the table `name`, which was made with `contract`.
+///
+/// # Errors
+/// See [`RebuildError`]; nothing is written.
+pub fn read(
+    storage: &dyn Storage,
+    ledger: &Ledger,
+    name: &str,
+    contract: &Contract,
+) -> Result<Rebuilt, RebuildError> {
+    let said = Said::read(ledger, name)?;
+    let (layout, partition_by) = match (said.layout, said.partition_by) {
+        (Some(layout), Some(partition_by)) => (layout, partition_by),
+        _ => return Err(RebuildError::Nothing { table: name.to_owned() }),
+    };
+    let files = files(storage, name)?;
+    let declared = Schema::new(contract.clone());
+    let all = Columns::gather(declared.columns(), &files)?;
+    let ordered = order::order(&all.registered, &all.lists).map_err(|place| RebuildError::Order {
+        table: name.to_owned(),
+        name: all.registered[place].name.clone(),
+    })?;
+    let is_guessed = |pair: &&[usize]| {
+        // Declared columns stand first in what may be registered, as they do in the contract.
+        pair[1] >= declared.columns().len() && !all.together.contains(&(pair[0], pair[1]))
+    };
+    let guessed = ordered.windows(2).filter(is_guessed).count();
+    let columns = ordered.iter().map(|place| all.registered[*place].clone()).collect();
+    let schema = Schema::from_columns(contract.clone(), columns)
+        .map_err(|source| RebuildError::Schema { table: name.to_owned(), source })?;
+    let is_filled = |column: &&TableColumn| all.filled.contains(&column.identity);
+    let unfilled = declared.columns().iter().filter(|column| !is_filled(column));
+    Ok(Rebuilt {
+        unfilled: unfilled.map(|column| column.name.clone()).collect(),
+        table: Table { name: name.to_owned(), schema, partition_by, layout },
+        partitions: said.partitions,
+        reject_partitions: said.reject_partitions,
+        files: files.len(),
+        receipts: said.receipts,
+        guessed,
+    })
+}
+
+/// Makes the table in `catalog`, or adds to the one that is there what it lacks; whether it was made.
+///
+/// # Errors
+/// [`RebuildError::Columns`] if the table that is there has other names for what the files have.
+pub fn write(catalog: &dyn Catalog, rebuilt: &Rebuilt) -> Result<bool, RebuildError> {
+    let Rebuilt { table, partitions, reject_partitions, .. } = rebuilt;
+    let is_new = catalog.table(&table.name)?.is_none();
+    let there = if is_new {
+        catalog.create_table(table)?
+    } else {
+        let propose = &mut |_: &Schema| -> Vec<Identity> {
+            table.schema.columns().iter().map(|column| column.identity.clone()).collect()
+        };
+        catalog.evolve(&table.name, propose)?.table
+    };
+    for column in table.schema.columns() {
+        if there.schema.column(&column.identity) != Some(column) {
+            let (one, other) = ("the catalog".to_owned(), "the files".to_owned());
+            return Err(RebuildError::Columns { name: column.name.clone(), one, other });
+        }
+    }
+    let listed = |partitions: &BTreeSet<Partition>| partitions.iter().copied().collect::<Vec<_>>();
+    catalog.ensure_partitions(&table.name, &listed(partitions))?;
+    catalog.ensure_partitions(&format!("{}{REJECTS_SUFFIX}", table.name), &listed(reject_partitions))?;
+    Ok(is_new)
+}
+
+/// What the receipts of a table say.
+#[derive(Default)]
+struct Said {
+    receipts: usize,
+    layout: Option<u32>,
+    partition_by: Option<PartitionBy>,
+    partitions: BTreeSet<Partition>,
+    reject_partitions: BTreeSet<Partition>,
+}
+
+impl Said {
+    fn read(ledger: &Ledger, table: &str) -> Result<Said, RebuildError> {
+        let mut said = Said::default();
+        ledger.list(table, |receipt| said.add(table, &receipt))?;
+        Ok(said)
+    }
+
+    fn add(&mut self, table: &str, receipt: &Receipt) -> Result<(), RebuildError> {
+        self.receipts += 1;
+        // Files of older layouts stay readable, and the table has that of its first.
+        self.layout = Some(self.layout.map_or(receipt.layout, |layout| layout.min(receipt.layout)));
+        let by = self.partition_by.get_or_insert_with(|| receipt.options.partition_by.clone());
+        if *by != receipt.options.partition_by {
+            let (one, other) = (by.clone(), receipt.options.partition_by.clone());
+            return Err(RebuildError::Options { table: table.to_owned(), one, other });
+        }
+        let hour = |folder: &str, key: &str| {
+            let rest = key.strip_prefix(folder)?.strip_prefix('/')?;
+            Partition::from_folder(rest.rsplit_once('/')?.0)
+        };
+        let rejects = format!("{table}{REJECTS_SUFFIX}");
+        self.partitions.extend(receipt.outputs.iter().filter_map(|output| hour(table, &output.key)));
+        self.reject_partitions
+            .extend(receipt.rejects.iter().filter_map(|output| hour(&rejects, &output.key)));
+        Ok(())
+    }
+}
+
+/// What every data file of a table says of itself, by its key.
+fn files(storage: &dyn Storage, table: &str) -> Result<BTreeMap<String, Described>, RebuildError> {
+    let mut listed = Vec::new();
+    storage.list(&format!("{table}/"), &mut |meta| {
+        let is_hidden = meta.key.split('/').any(|part| part.starts_with(['_', '.']));
+        if meta.key.ends_with(".parquet") && !is_hidden {
+            listed.push(meta);
+        }
+        Ok(())
+    })?;
+    let read = |meta: &ObjectMeta| match described(storage, meta)? {
+        Ok(described) => Ok((meta.key.clone(), described)),
+        Err(reason) => Err(RebuildError::File { key: meta.key.clone(), reason }),
+    };
+    listed.par_iter().map(read).collect()
+}
+
+/// Every column that something speaks of.
+#[derive(Default)]
+struct Columns {
+    /// In the order in which one backfill would have registered them.
+    registered: Vec<TableColumn>,
+    /// Which of them each file has, in its order.
+    lists: Vec<Vec<usize>>,
+    /// Pairs that are neighbours in a file.
+    together: BTreeSet<(usize, usize)>,
+    filled: BTreeSet<Identity>,
+}
+
+impl Columns {
+    fn gather(
+        declared: &[TableColumn],
+        files: &BTreeMap<String, Described>,
+    ) -> Result<Columns, RebuildError> {
+        let mut all = Columns::default();
+        let mut names: HashMap<String, (TableColumn, String)> = HashMap::new();
+        let mut places: HashMap<Identity, usize> = HashMap::new();
+        let mut add = |all: &mut Columns, column: &TableColumn, origin: &str| {
+            let (known, first) =
+                names.entry(column.name.clone()).or_insert_with(|| (column.clone(), origin.to_owned()));
+            let place = *places.entry(column.identity.clone()).or_insert_with(|| {
+                all.registered.push(column.clone());
+                all.registered.len() - 1
+            });
+            if known != column || all.registered[place] != *column {
+                let (one, other) = (first.clone(), origin.to_owned());
+                return Err(RebuildError::Columns { name: column.name.clone(), one, other });
+            }
+            Ok(place)
+        };
+        for column in declared {
+            add(&mut all, column, "the contract")?;
+        }
+        // A part registers what it brings at once, sorted, in however many files its rows are.
+        let mut by_part: BTreeMap<(&str, u64), Vec<(&str, &Described)>> = BTreeMap::new();
+        for (key, file) in files {
+            by_part.entry((&file.source, file.part)).or_default().push((key, file));
+        }
+        for files in by_part.values() {
+            let columns =
+                files.iter().flat_map(|(key, file)| file.columns.iter().map(|column| (column, *key)));
+            let mut columns: Vec<_> = columns.collect();
+            columns.sort_by(|(a, _), (b, _)| a.identity.cmp(&b.identity));
+            for (column, key) in columns {
+                add(&mut all, column, key)?;
+                all.filled.insert(column.identity.clone());
+            }
+            for (key, file) in files {
+                let list: Result<Vec<_>, _> =
+                    file.columns.iter().map(|column| add(&mut all, column, key)).collect();
+                let list = list?;
+                all.together.extend(list.windows(2).map(|pair| (pair[0], pair[1])));
+                all.lists.push(list);
+            }
+        }
+        Ok(all)
+    }
+}
+
+#[cfg(test)]
+mod tests;
