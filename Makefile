@@ -8,21 +8,40 @@ RIVALS := benches/rivals/requirements.txt
 FUZZER := onboarding/tests/requirements.txt
 CLIENT := onboarding/tests/api
 
-.PHONY: all test lint doc pure infra slow night bench rivals growth venv debian lambda lambda-test deployed
+# The functions that `make deployed` deploys: as the tests have compiled them, or ZIPS=target/lambda for those of a release.
+ZIPS ?= target/test-lambda
+
+.PHONY: all test format compile lint doc run-tests test-aws test-other pure infra slow night bench rivals growth venv debian lambda lambda-test deployed
 
 all: test
 
 ## test: everything that has to hold before a change is handed in
-test: venv debian lint pure doc
-	$(CARGO) test --workspace --no-fail-fast
+test: venv debian format pure compile lint doc run-tests
 
-lint:
+format:
 	$(CARGO) fmt --all --check
-	$(CARGO) clippy --workspace --all-targets -- -D warnings
 
-# With private items, for the readers of this documentation are those who change the code.
+## compile: all that is tested. The three below take it as it is, so that no dependency is compiled twice
+compile:
+	$(CARGO) test --workspace --no-run
+
+# What `cargo clippy --workspace --all-targets -- -D warnings` says; see .ci/clippy.
+lint:
+	RUSTC_WORKSPACE_WRAPPER="$(CURDIR)/.ci/clippy" $(CARGO) test --workspace --no-run
+
+# With private items, for the readers of this documentation are those who change the code; see .ci/rustdoc.
 doc:
-	RUSTDOCFLAGS="-D warnings -A rustdoc::private_intra_doc_links" $(CARGO) doc --workspace --no-deps --lib --document-private-items
+	RUSTDOC="$(CURDIR)/.ci/rustdoc" $(CARGO) test --workspace --doc
+
+## run-tests: the tests alone; those that wait for servers beside those that compute
+run-tests:
+	$(MAKE) --jobs=2 --keep-going --output-sync=target test-aws test-other
+
+test-aws: venv
+	$(CARGO) test --workspace --no-fail-fast --test aws
+
+test-other: venv debian
+	$(CARGO) test --workspace --no-fail-fast --lib --bins --test it --test faults --test allocations
 
 ## pure: the core knows no I/O, and the library without features no SQL and no command line
 pure:
@@ -44,29 +63,33 @@ lambda-test: lambda venv debian
 	cd target/lambda && $(CURDIR)/.venv/bin/python -m zipfile -e onboarding-$$(uname -m | sed s/aarch64/arm64/).zip onboarding && chmod +x onboarding/bootstrap
 	BINARY_UNDER_TEST=$(CURDIR)/target/lambda/onboarding/bootstrap $(CARGO) test --workspace --test it -- --nocapture the_quickstarts_end_to_end calls_and_time_per_post
 
-## deployed: the release's template and the zips for this machine, deployed to a stand-in for AWS: objects become rows, a
-## device is onboarded and heard over mutual TLS, all of it is uninstalled and deployed again
-deployed: lambda debian
-	cd infra && npm ci --no-audit --no-fund --loglevel=error && IOTLAKE_ZIPS=$(CURDIR)/target/lambda npx jest test/local
+## deployed: the release's template and the functions, deployed to a stand-in for AWS: objects become rows, a device is
+## onboarded and heard over mutual TLS, all of it is uninstalled and deployed again
+deployed: venv debian
+	test $(ZIPS) != target/test-lambda || { $(CARGO) test --workspace --no-run && .ci/zips $(ZIPS); }
+	cd infra && npm ci --no-audit --no-fund --loglevel=error && IOTLAKE_ZIPS=$(abspath $(ZIPS)) npx jest test/local
 
 ## slow: proofs that need an optimised build and minutes. Without SQL, so that DataFusion is not compiled a second
 ## time; none of them asks a query
 slow:
 	$(CARGO) test --release -p iotlake --no-default-features --features cli --test memory -- --nocapture --test-threads 1
 
-## night: every call to the operating system that a small run makes goes wrong once, in every way: thousands of runs
-night:
+## night: what takes too long for every change: every call to the operating system that a small run makes goes wrong once,
+## in every way; the zips of a release, what is deployed made of them, and the proofs that need an optimised build
+night: lambda-test
 	$(CARGO) test --workspace --test faults -- --ignored --nocapture
+	$(MAKE) deployed ZIPS=target/lambda
+	$(MAKE) slow
 
 ## bench: figures; see benches/README.md for how they were made
 bench:
-	$(CARGO) run --release -p iotlake-benches --bin approaches
-	$(CARGO) run --release -p iotlake-benches --bin stages
+	$(CARGO) run --profile figures -p iotlake-benches --bin approaches
+	$(CARGO) run --profile figures -p iotlake-benches --bin stages
 
 ## rivals: iotlake beside DuckDB, Polars, Spark and arrow-json on the same work; ARGUMENTS="--bytes 500MB --rounds 3"
 rivals: .venv-rivals/.complete
 	$(CARGO) build --release -p iotlake --no-default-features --features cli
-	$(CARGO) build --release -p iotlake-fixtures -p iotlake-benches
+	$(CARGO) build --profile figures -p iotlake-fixtures -p iotlake-benches
 	.venv-rivals/bin/python benches/rivals/rivals.py $(ARGUMENTS)
 
 ## growth: how cost grows with bytes, columns and objects; writes the charts of benches/README.md

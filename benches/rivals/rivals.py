@@ -26,7 +26,9 @@ import shape
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 WORK = ROOT / "target/rivals"
+# Ours as its users have it; what is measured beside it with everything optimised.
 BIN = ROOT / "target/release"
+FIGURES = ROOT / "target/figures"
 IOTLAKE = "iotlake"
 
 
@@ -65,7 +67,7 @@ def contract_of(fields):
 
 
 def arrow_json(source, out, mode, fields, codec):
-    return [BIN / "arrow_json", source, out, mode, fields, codec]
+    return [FIGURES / "arrow_json", source, out, mode, fields, codec]
 
 
 # What runs on each data set: name, how, mode. The first is what the others are compared with.
@@ -147,7 +149,7 @@ def compare(name, arguments):
     # An hour in its key: where rows are filed that are not filed by their own time.
     source = WORK / name / "2026/03/01/08" / f"{name}.ndjson"
     source.parent.mkdir(parents=True)
-    made = [BIN / "iotlake-fixtures", "ndjson", "--bytes", arguments.bytes, "--shape", name, "--out", source]
+    made = [FIGURES / "iotlake-fixtures", "ndjson", "--bytes", arguments.bytes, "--shape", name, "--out", source]
     subprocess.run(made, check=True, stderr=subprocess.DEVNULL)
     fields = shape.leaves(source, 20_000)
     told = WORK / name / "fields.json"

@@ -12,7 +12,7 @@ use std::io::{self, Read, Write};
 use std::sync::Arc;
 
 use iotlake_flatten::{
-    Compression, EncodeError, Encoder, FileWriter, Flattener, Limits, Options, Part, Schema,
+    Compression, EncodeError, Encoder, FileWriter, Flattener, Limits, Options, Part, Schema, SettledPart,
 };
 
 use crate::decode::{self, Damage, DecodeError, Decoder, Known, Stored, Unreadable};
@@ -137,14 +137,14 @@ pub fn discover(
 ) -> Result<Columns, ConvertError> {
     let mut schema = declared.clone();
     let mut overflow = false;
-    let mut sink = |part: &mut Part| -> Result<(), ConvertError> {
+    let mut sink = |part: Part| -> Result<SettledPart, ConvertError> {
         let fit = part.fit(&schema, &settings.limits);
         for identity in &fit.register {
             schema.register(identity);
         }
-        part.settle(&fit);
+        let part = part.settle(&fit);
         overflow |= part.overflow().is_some();
-        Ok(())
+        Ok(part)
     };
     let known = damage.as_ref().map_or(Known::Nothing, Known::Damaged);
     let stored = read(source, &declared, known, settings, &mut sink)?;
@@ -174,7 +174,7 @@ pub fn convert<W: Write + Send, R: Write + Send>(
     let closed = Limits { columns: 0, ..settings.limits };
     let mut counts = Counts::default();
     let mut rejects_by_reason = BTreeMap::new();
-    let mut sink = |part: &mut Part| -> Result<(), ConvertError> {
+    let mut sink = |part: Part| -> Result<SettledPart, ConvertError> {
         let last_row = part.records.last().copied().unwrap_or(0);
         let last_reject = part.rejects.last().map_or(0, |reject| reject.record);
         counts.records = counts.records.max(last_row).max(last_reject);
@@ -185,8 +185,8 @@ pub fn convert<W: Write + Send, R: Write + Send>(
             *rejects_by_reason.entry(reject.reason.code()).or_default() += 1;
         }
         let fit = part.fit(&columns.schema, &closed);
-        part.settle(&fit);
-        rows_file.push(part)?;
+        let part = part.settle(&fit);
+        rows_file.push(&part)?;
         if !part.rejects.is_empty() {
             let file = match &mut rejects_file {
                 Some(file) => file,
@@ -195,9 +195,9 @@ pub fn convert<W: Write + Send, R: Write + Send>(
                     rejects_file.insert(FileWriter::rejects(encoder, out)?)
                 }
             };
-            file.push(part)?;
+            file.push(&part)?;
         }
-        Ok(())
+        Ok(part)
     };
     let known = match (&columns.damage, &columns.digest) {
         (Some(damage), _) => Known::Damaged(damage),
@@ -225,7 +225,7 @@ fn read(
     declared: &Schema,
     known: Known<'_>,
     settings: &Settings<'_>,
-    sink: &mut impl FnMut(&mut Part) -> Result<(), ConvertError>,
+    sink: &mut impl FnMut(Part) -> Result<SettledPart, ConvertError>,
 ) -> Result<Stored, ConvertError> {
     let identity = || settings.source.to_owned();
     let failed = |error| match error {
@@ -236,9 +236,8 @@ fn read(
     let options = Options { threads: settings.threads, limits: settings.limits, ..Options::default() };
     let flattener = Flattener::new(Arc::new(declared.clone()), options);
     let spares = flattener.spares();
-    let sink = &mut |mut part: Part| -> Result<(), ConvertError> {
-        sink(&mut part)?;
-        spares.give_back(part);
+    let sink = &mut |part: Part| -> Result<(), ConvertError> {
+        spares.give_back(sink(part)?);
         Ok(())
     };
     // A file that was begun is thrown away if the source turns out to be damaged, so that nothing has to be looked

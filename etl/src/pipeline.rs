@@ -15,7 +15,7 @@ use std::sync::{Arc, Mutex, PoisonError, mpsc};
 
 use iotlake_flatten::time::Hour;
 use iotlake_flatten::{
-    Compression, EncodeError, Encoder, Flattener, LAYOUT, Limits, Options, Part, TableColumn,
+    Compression, EncodeError, Encoder, Flattener, LAYOUT, Limits, Options, Part, SettledPart, TableColumn,
 };
 
 use crate::catalog::{CatalogError, REJECTS_SUFFIX, Table};
@@ -440,8 +440,8 @@ impl Pipeline<'_> {
         let known = damage.map_or(Known::Nothing, Known::Damaged);
         let mut again = || Ok(self.from.get(&source.key).map_err(failed)?.reader);
         let spares = flattener.spares();
-        let mut write = |mut part: Part| {
-            self.write_part(&mut part, source, &table, &settings_text, turn, &mut written)?;
+        let mut write = |part: Part| {
+            let part = self.write_part(part, source, &table, &settings_text, turn, &mut written)?;
             spares.give_back(part);
             Ok(())
         };
@@ -474,20 +474,20 @@ impl Pipeline<'_> {
         }
     }
 
-    /// Fits a part to the table, registering what is new, and writes its files.
+    /// Fits a part to the table, registering what is new, and writes its files; the part, to use its memory again.
     fn write_part(
         &self,
-        part: &mut Part,
+        part: Part,
         source: &SourceObject,
         read_with: &Table,
         settings: &str,
         turn: &Turn<'_>,
         written: &mut Written,
-    ) -> Result<(), Halt> {
+    ) -> Result<SettledPart, Halt> {
         if self.watch.is_stopped() {
             return Err(PipelineError::Stopped.into());
         }
-        self.watch.part(part);
+        self.watch.part(&part);
         let limits = &self.run.limits;
         let mut table = self.shared.table();
         let mut fit = part.fit(&table.schema, limits);
@@ -511,8 +511,8 @@ impl Pipeline<'_> {
             PartitionBy::Event(path) => Some(part.hours(path)),
             PartitionBy::Arrival => None,
         };
-        part.settle(&fit);
-        self.account(part, written);
+        let part = part.settle(&fit);
+        self.account(&part, written);
         let hash = source_hash(&source.identity);
         let encoder = Encoder {
             source: &source.identity,
@@ -524,7 +524,7 @@ impl Pipeline<'_> {
         if !part.rejects.is_empty() {
             let partition = source.hour.unwrap_or(Partition::UNKNOWN);
             let key = format!("{}{REJECTS_SUFFIX}/{}/{name}", self.run.table, partition.folder());
-            let bytes = encoder.encode_rejects(part).map_err(PipelineError::from)?;
+            let bytes = encoder.encode_rejects(&part).map_err(PipelineError::from)?;
             let output = self.put(key, &bytes, part.rejects.len() as u64, source)?;
             written.rejects.push(output);
             written.reject_partitions.insert(partition);
@@ -532,7 +532,7 @@ impl Pipeline<'_> {
         let mut write = |partition: Partition, stretches: &[Range<u32>]| {
             let key = format!("{}/{}/{name}", self.run.table, partition.folder());
             let rows = stretches.iter().map(|rows| u64::from(rows.end - rows.start)).sum();
-            let bytes = encoder.encode_rows(part, stretches, &table.schema).map_err(PipelineError::from)?;
+            let bytes = encoder.encode_rows(&part, stretches, &table.schema).map_err(PipelineError::from)?;
             written.outputs.push(self.put(key, &bytes, rows, source)?);
             written.partitions.insert(partition);
             Ok::<(), Halt>(())
@@ -547,7 +547,7 @@ impl Pipeline<'_> {
             }
         }
         self.watch.enter(Stage::Read);
-        Ok(())
+        Ok(part)
     }
 
     fn account(&self, part: &Part, written: &mut Written) {

@@ -13,6 +13,7 @@ use crate::fast;
 use crate::options::Limits;
 use crate::records::{self, Scan};
 use crate::reject::{Gather, Reason, Reject};
+use crate::resume::Resume;
 use crate::tree::{ROOT, Tree};
 
 /// Where reading stands in a slice.
@@ -33,8 +34,8 @@ pub(crate) enum Stop {
     Full,
     /// The slice ends in or before the next record.
     NeedMore,
-    /// The record at the cursor is broken, and the slice does not show where reading resumes.
-    Skip { error: usize, reason: Reason },
+    /// The record at the cursor is broken, and the slice does not show where reading resumes; it was followed to the end.
+    Skip { resume: Resume, reason: Reason },
 }
 
 /// What has been read so far.
@@ -49,11 +50,26 @@ pub(crate) struct Batch {
     /// Rejects, numbered the same way, with absolute offsets; lines are not known here.
     pub(crate) rejects: Vec<Reject>,
     reject_bytes: usize,
+    /// Bytes looked at for the ends of rejects, and to find where reading goes on.
+    pub(crate) scanned: u64,
 }
 
 impl Batch {
     pub(crate) fn new(tree: Tree, limits: Limits) -> Batch {
-        Batch { tree, limits, count: 0, records: Vec::new(), rejects: Vec::new(), reject_bytes: 0 }
+        Batch {
+            tree,
+            limits,
+            count: 0,
+            records: Vec::new(),
+            rejects: Vec::new(),
+            reject_bytes: 0,
+            scanned: 0,
+        }
+    }
+
+    /// Bytes, nodes and values looked at beside reading records.
+    pub(crate) fn work(&self) -> u64 {
+        self.scanned + self.tree.work
     }
 
     fn is_full(&self) -> bool {
@@ -130,13 +146,15 @@ impl Batch {
             Scan::Incomplete if is_last => (limit, Reason::Truncated),
             Scan::Incomplete => return Some(Stop::NeedMore),
         };
-        let resume = match records::resume(bytes, begin, error) {
-            Some(resume) => resume,
+        let mut resume = Resume::new(error - begin, cursor.in_array);
+        let place = match resume.find(&bytes[begin..]) {
+            Some(place) => begin + place,
             None if is_last => bytes.len(),
-            None => return Some(Stop::Skip { error, reason }),
+            None => return Some(Stop::Skip { resume, reason }),
         };
-        self.reject(bytes, base, begin, resume, reason);
-        cursor.resume(bytes, resume);
+        self.scanned += (error.max(place) - begin) as u64;
+        self.reject(bytes, base, begin, place, reason);
+        cursor.resume(bytes, place);
         None
     }
 
@@ -185,7 +203,7 @@ impl Batch {
 }
 
 impl Cursor {
-    /// Goes on at `at`, where an error was left behind. A `[` there begins a new array.
+    /// Goes on at `at`, where an error was left behind. A `[` there begins a new array, as [`Resume`] takes it.
     pub(crate) fn resume(&mut self, bytes: &[u8], at: usize) {
         self.at = at;
         if bytes.get(at) == Some(&b'[') {

@@ -31,7 +31,7 @@ use rayon::iter::{IndexedParallelIterator, IntoParallelRefIterator, ParallelIter
 
 use crate::column::{Cells, Texts, Values};
 use crate::naming::{self, OVERFLOW, RECORD, SOURCE};
-use crate::part::Part;
+use crate::part::{Part, SettledPart};
 use crate::path::Kind;
 use crate::reject::Reject;
 use crate::schema::Schema;
@@ -106,7 +106,7 @@ pub struct Encoder<'a> {
 /// A file could not be encoded.
 #[derive(Debug, thiserror::Error)]
 pub enum EncodeError {
-    /// A column of the part is not one of the table: the part was not settled against this schema.
+    /// A column of the part is not one of the table: the part was settled against another schema.
     #[error("column {0} is not in the table")]
     NotRegistered(crate::Identity),
     /// The Parquet writer failed.
@@ -119,7 +119,7 @@ impl Encoder<'_> {
     ///
     /// # Errors
     /// [`EncodeError::NotRegistered`] if a column is not in `schema`.
-    pub fn encode(&self, part: &Part, schema: &Schema) -> Result<Vec<u8>, EncodeError> {
+    pub fn encode(&self, part: &SettledPart, schema: &Schema) -> Result<Vec<u8>, EncodeError> {
         self.encode_rows(part, std::slice::from_ref(&(0..part.rows)), schema)
     }
 
@@ -130,7 +130,7 @@ impl Encoder<'_> {
     /// [`EncodeError::NotRegistered`] if a column is not in `schema`.
     pub fn encode_rows(
         &self,
-        part: &Part,
+        part: &SettledPart,
         stretches: &[Range<u32>],
         schema: &Schema,
     ) -> Result<Vec<u8>, EncodeError> {
@@ -164,7 +164,7 @@ impl Encoder<'_> {
     ///
     /// # Errors
     /// If the Parquet writer fails.
-    pub fn encode_rejects(&self, part: &Part) -> Result<Vec<u8>, EncodeError> {
+    pub fn encode_rejects(&self, part: &SettledPart) -> Result<Vec<u8>, EncodeError> {
         self.write(part, &self.reject_columns(part), part.rejects.len(), "[]".to_owned())
     }
 

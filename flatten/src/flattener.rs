@@ -17,6 +17,7 @@ use crate::options::Options;
 use crate::part::Part;
 use crate::records::is_separator;
 use crate::reject::{Gather, Reason};
+use crate::resume::Resume;
 use crate::schema::Schema;
 use crate::tree::Tree;
 
@@ -77,8 +78,7 @@ pub struct Spares(Arc<Mutex<Option<Part>>>);
 struct Skipping {
     gather: Gather,
     line: u64,
-    on_error_line: bool,
-    previous: u8,
+    resume: Resume,
 }
 
 /// Counts line feeds up to a place that only moves forward.
@@ -143,6 +143,13 @@ impl Flattener {
     /// Number of bytes pushed so far.
     pub fn position(&self) -> u64 {
         self.base + self.buffer.len() as u64
+    }
+
+    /// What was done so far beside reading each record once: what tests hold against the number of bytes.
+    #[doc(hidden)]
+    pub fn work(&self) -> u64 {
+        let pieces: u64 = self.pieces.iter().map(|piece| piece.batch.work()).sum();
+        self.main.work() + pieces
     }
 
     /// Takes the next bytes of the source; hands every part that they complete to `sink`.
@@ -234,7 +241,7 @@ impl Flattener {
                     self.close_part(begin, sink)?;
                     self.window_end = (begin / self.part_bytes + 1).saturating_mul(self.part_bytes);
                 }
-                Stop::Skip { error, reason } => self.begin_skip(error, reason),
+                Stop::Skip { resume, reason } => self.begin_skip(resume, reason),
             }
         }
         self.number_lines();
@@ -324,16 +331,15 @@ impl Flattener {
             .unwrap_or(end)
     }
 
-    fn begin_skip(&mut self, error: usize, reason: Reason) {
+    fn begin_skip(&mut self, resume: Resume, reason: Reason) {
         let begin = self.cursor.at;
         let offset = self.base + begin as u64;
         self.number_lines();
         self.lines.advance(&self.buffer, self.base, offset);
         let mut gather = Gather::new(offset, reason);
         gather.push(&self.buffer[begin..]);
-        let on_error_line = memchr::memchr(b'\n', &self.buffer[error..]).is_none();
-        let previous = *self.buffer.last().expect("a record has a byte");
-        self.skipping = Some(Skipping { gather, line: self.lines.line, on_error_line, previous });
+        self.main.scanned += (self.buffer.len() - begin) as u64;
+        self.skipping = Some(Skipping { gather, line: self.lines.line, resume });
         self.cursor.at = self.buffer.len();
     }
 
@@ -341,7 +347,9 @@ impl Flattener {
     fn skip(&mut self) -> bool {
         let skipping = self.skipping.as_mut().expect("only called while skipping");
         let rest = &self.buffer[self.cursor.at..];
-        match skipping.find_end(rest) {
+        let place = skipping.resume.find(rest);
+        self.main.scanned += place.unwrap_or(rest.len()) as u64;
+        match place {
             Some(end) => {
                 skipping.gather.push(&rest[..end]);
                 let at = self.cursor.at + end;
@@ -400,43 +408,13 @@ impl Flattener {
 
 impl Spares {
     /// Gives the memory of a part back, from any thread and in whatever state the part is.
-    pub fn give_back(&self, part: Part) {
+    pub fn give_back(&self, part: impl Into<Part>) {
         // One is enough: there is never more than one part that grows.
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(part);
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(part.into());
     }
 
     fn take(&self) -> Option<Part> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
-    }
-}
-
-impl Skipping {
-    /// The offset in `bytes`, which follow, at which reading resumes. The same rule as [`crate::records::resume`].
-    fn find_end(&mut self, bytes: &[u8]) -> Option<usize> {
-        let mut at = 0;
-        while at < bytes.len() {
-            let byte = bytes[at];
-            let starts_line = self.previous == b'\n' && matches!(byte, b'{' | b'[');
-            if starts_line || (self.on_error_line && self.previous == b'}' && byte == b'{') {
-                return Some(at);
-            }
-            self.on_error_line &= byte != b'\n';
-            self.previous = byte;
-            at += 1;
-            // Jump to the next byte that can matter.
-            let rest = &bytes[at..];
-            let next = if self.on_error_line {
-                memchr::memchr3(b'\n', b'}', b'{', rest)
-            } else {
-                memchr::memchr(b'\n', rest)
-            };
-            let jump = if byte == b'\n' || byte == b'}' { 0 } else { next.unwrap_or(rest.len()) };
-            if jump > 0 {
-                at += jump;
-                self.previous = bytes[at - 1];
-            }
-        }
-        None
     }
 }
 

@@ -6,6 +6,7 @@
 //!     -> Part           columns of (row, value), rejects with their place and reason
 //!     -> Part::fit      which identities are new to the table, which find no room
 //!     -> Schema         gives new identities a name and a place, for ever
+//!     -> Part::settle   every value where it will be written: a SettledPart
 //!     -> Encoder        one Parquet file of the part, one of its rejects
 //! ```
 //!
@@ -32,16 +33,18 @@ pub mod records;
 #[doc(hidden)]
 pub mod reference;
 mod reject;
+mod resume;
 mod schema;
 pub mod time;
 mod tree;
+mod trie;
 
 pub use column::{Cells, Texts, Values};
 pub use contract::{Contract, Declared, Numbers, Type, UnknownType};
 pub use encode::{Compression, EncodeError, Encoder, FileWriter, LAYOUT, data_type, metadata};
 pub use flattener::{Flattener, Spares};
 pub use options::{Limits, Options};
-pub use part::{Fit, Part, PartColumn};
+pub use part::{Fit, Part, PartColumn, SettledPart};
 pub use path::{Identity, Kind, Path};
 pub use reject::{KEPT_BYTES, Reason, Reject};
 pub use schema::{Schema, SchemaError, TableColumn};

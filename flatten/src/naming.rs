@@ -8,9 +8,11 @@
 //! What must stay true: the name is a function of the identity and of the names registered before it, never of chance
 //! or time; and `Temp` beside `temp`, `"a.b"` beside `a:{b}`, or a payload key `year` each get a name of their own.
 
+use std::collections::HashSet;
+
 use sha2::{Digest, Sha256};
 
-use crate::path::Identity;
+use crate::path::{Identity, Path};
 
 /// The longest name QuickSight takes, in bytes (AWS CloudFormation, `AWS::QuickSight::DataSet InputColumn`).
 pub const MAX_NAME: usize = 127;
@@ -35,7 +37,7 @@ pub fn is_reserved(name: &str) -> bool {
 pub fn name(identity: &Identity, plain: Option<&str>, is_taken: impl Fn(&str) -> bool) -> String {
     let (candidate, altered) = match plain {
         Some(plain) => (format!("{plain}.{}", identity.kind.word()), false),
-        None => joined(identity),
+        None => joined(&identity.path),
     };
     if !altered && candidate.len() <= MAX_NAME && !is_taken(&candidate) {
         return candidate;
@@ -48,11 +50,28 @@ pub fn name(identity: &Identity, plain: Option<&str>, is_taken: impl Fn(&str) ->
         .expect("no table has a name for every prefix of a SHA-256")
 }
 
+/// Sorts identities that register together: by path and kind, but those come last whose plain name is the very path of
+/// another one. So `temperature` is `temperature`, whatever `Temperature` and `TEMPERATURE` there are beside it.
+pub(crate) fn sort(identities: &mut [Identity]) {
+    // An altered name has a suffix anyhow: it takes nothing from anyone.
+    let plain = |identity: &Identity| {
+        let (name, altered) = joined(&identity.path);
+        let is_exact = !identity.path.keys().any(|key| key.bytes().any(|byte| byte.is_ascii_uppercase()));
+        (!altered).then_some((name, is_exact))
+    };
+    let exact: HashSet<String> =
+        identities.iter().filter_map(plain).filter_map(|(name, is_exact)| is_exact.then_some(name)).collect();
+    identities.sort_by_cached_key(|identity| {
+        let is_second = plain(identity).is_some_and(|(name, is_exact)| !is_exact && exact.contains(&name));
+        (is_second, identity.clone())
+    });
+}
+
 /// The keys joined with dots in lower case, and whether a character had to be replaced.
-fn joined(identity: &Identity) -> (String, bool) {
+fn joined(path: &Path) -> (String, bool) {
     let mut name = String::new();
     let mut altered = false;
-    for (i, key) in identity.path.keys().enumerate() {
+    for (i, key) in path.keys().enumerate() {
         if i > 0 {
             name.push('.');
         }

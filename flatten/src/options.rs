@@ -17,7 +17,11 @@ pub struct Limits {
     pub children: usize,
     /// Most columns of a table: what Athena and Glue still handle well.
     pub columns: usize,
-    /// Most columns with values while a part is read, beyond those of the table. Five times the most that can become
+    /// Most bytes of the keys that lead to a column, all together. 1 KiB: a name has 127, and the path stands in the
+    /// catalog and in each file for each of its columns, so that keys of kilobytes, which are data, would be the most of
+    /// both. What lies below a longer path goes to the overflow of the object above.
+    pub path_bytes: usize,
+    /// Most columns with values, and objects with overflow, while a part is read, beyond the columns of the table. Five times the most that can become
     /// columns, so that in all but hostile parts the order of records does not matter.
     pub discovered: usize,
 }
@@ -31,6 +35,7 @@ impl Default for Limits {
             part_reject_bytes: 16 << 20,
             children: 256,
             columns: 1500,
+            path_bytes: 1 << 10,
             discovered: 8 << 10,
         }
     }

@@ -2,46 +2,55 @@
 //!
 //! In come, row by row, the keys that lead from the object to a value and the value's JSON text; out comes, for each
 //! row, one JSON object of them, keys in order of their bytes. Rows of a hostile source each bring their own keys, so
-//! the entries live in one run of bytes, not in an allocation each.
+//! the entries live in one run of bytes, not in an allocation each, and the keys in a [`Trie`], each once.
+//!
+//! What must stay true: memory is that of the texts and of the keys that differ, whatever lies below which key.
+
+use std::cmp::Ordering;
 
 use crate::column::Cells;
 use crate::path::Kind;
+use crate::trie::{TOP, Trie};
 
-/// Entries of one object, rows ascending.
-#[derive(Debug, Clone, Default, PartialEq)]
+/// Entries of one object, rows ascending but for those that were handed up from another object.
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Overflow {
-    entries: Vec<Place>,
-    /// Per entry: for each key its length, in 4 bytes, and its bytes; then the text.
+    entries: Vec<Entry>,
+    paths: Trie,
+    /// The texts, one behind the other.
     bytes: Vec<u8>,
 }
 
-/// Where an entry is in the bytes: its keys begin where the one before ends.
-#[derive(Debug, Clone, Copy, PartialEq)]
-struct Place {
+/// Where an entry's text is in the bytes: it begins where the one before ends.
+#[derive(Debug, Clone, Copy)]
+struct Entry {
     row: u32,
-    /// Where the keys end and the text begins.
-    text: u32,
-    end: u32,
+    path: u32,
+    end: usize,
+}
+
+/// Two are equal if they say the same of each row, whether an object came as a whole or field by field.
+impl PartialEq for Overflow {
+    fn eq(&self, other: &Overflow) -> bool {
+        self.clone().into_cells() == other.clone().into_cells()
+    }
 }
 
 impl Overflow {
-    /// Adds the value `text` found under `keys`, of which there is at least one.
-    pub(crate) fn push(&mut self, row: u32, keys: &[&str], text: &str) {
-        for key in keys {
-            self.push_key(key);
-        }
-        self.push_text(row, text.as_bytes());
+    /// The place of a path of at least one key, to be pushed under.
+    pub(crate) fn path<'k>(&mut self, keys: impl IntoIterator<Item = &'k str>) -> u32 {
+        keys.into_iter().fold(TOP, |place, key| self.paths.ensure(place, key))
     }
 
-    fn push_key(&mut self, key: &str) {
-        self.bytes.extend((key.len() as u32).to_le_bytes());
-        self.bytes.extend_from_slice(key.as_bytes());
+    /// The place one key below another.
+    pub(crate) fn path_under(&mut self, place: u32, key: &str) -> u32 {
+        self.paths.ensure(place, key)
     }
 
-    fn push_text(&mut self, row: u32, text: &[u8]) {
-        let begin = self.bytes.len() as u32;
-        self.bytes.extend_from_slice(text);
-        self.entries.push(Place { row, text: begin, end: self.bytes.len() as u32 });
+    /// Adds the value that `write` writes, found under the keys of `path`.
+    pub(crate) fn push(&mut self, row: u32, path: u32, write: impl FnOnce(&mut Vec<u8>)) {
+        write(&mut self.bytes);
+        self.entries.push(Entry { row, path, end: self.bytes.len() });
     }
 
     /// Whether there are none.
@@ -49,31 +58,44 @@ impl Overflow {
         self.entries.is_empty()
     }
 
+    /// Number of entries.
+    pub(crate) fn len(&self) -> usize {
+        self.entries.len()
+    }
+
     /// Takes back the entries of `row`, which is the last one.
     pub(crate) fn take_back(&mut self, row: u32) {
         while self.entries.pop_if(|last| last.row == row).is_some() {
-            self.bytes.truncate(self.entries.last().map_or(0, |last| last.end as usize));
+            self.bytes.truncate(self.entries.last().map_or(0, |last| last.end));
         }
     }
 
-    /// Adds all entries of `other` under one more key.
-    pub(crate) fn push_under(&mut self, key: &str, other: &Overflow) {
-        for at in 0..other.entries.len() {
-            self.push_key(key);
-            self.bytes.extend_from_slice(other.keys(at));
-            self.push_text(other.entries[at].row, other.text(at));
+    /// Adds all entries of `other` under further keys; their rows count from `base`.
+    pub(crate) fn append<'k>(
+        &mut self,
+        under: impl IntoIterator<Item = &'k str>,
+        other: &Overflow,
+        base: u32,
+    ) {
+        let under = self.path(under);
+        // Parents come before their children.
+        let mut places = vec![under; other.paths.len()];
+        for place in 1..other.paths.len() as u32 {
+            let parent = places[other.paths.parent(place) as usize];
+            places[place as usize] = self.paths.ensure(parent, other.paths.key(place));
         }
-    }
-
-    /// The keys of an entry, with their lengths.
-    fn keys(&self, at: usize) -> &[u8] {
-        let begin = if at == 0 { 0 } else { self.entries[at - 1].end };
-        &self.bytes[begin as usize..self.entries[at].text as usize]
+        let begin = self.bytes.len();
+        self.bytes.extend_from_slice(&other.bytes);
+        self.entries.extend(other.entries.iter().map(|entry| Entry {
+            row: base + entry.row,
+            path: places[entry.path as usize],
+            end: begin + entry.end,
+        }));
     }
 
     fn text(&self, at: usize) -> &[u8] {
-        let Place { text, end, .. } = self.entries[at];
-        &self.bytes[text as usize..end as usize]
+        let begin = if at == 0 { 0 } else { self.entries[at - 1].end };
+        &self.bytes[begin..self.entries[at].end]
     }
 
     /// One JSON object for each row that has entries, rows ascending.
@@ -83,17 +105,17 @@ impl Overflow {
         places.sort_by_key(|at| self.entries[*at].row);
         let mut cells = Cells::new(Kind::Json);
         let mut json = Vec::new();
-        let mut last: &[usize] = &[];
+        let mut last: Vec<u32> = Vec::new();
         let mut order: Vec<usize> = Vec::new();
         for group in places.chunk_by(|a, b| self.entries[*a].row == self.entries[*b].row) {
             // Most rows have the keys of the row before, and so their order.
-            let has_same_keys = last.len() == group.len()
-                && last.iter().zip(group).all(|(a, b)| self.keys(*a) == self.keys(*b));
-            if !has_same_keys {
+            let paths = group.iter().map(|at| self.entries[*at].path);
+            if !last.iter().copied().eq(paths.clone()) {
                 order.clear();
                 order.extend(0..group.len());
-                order.sort_by(|a, b| keys(self.keys(group[*a])).cmp(keys(self.keys(group[*b]))));
-                last = group;
+                order.sort_by(|a, b| self.compare(group[*a], group[*b]));
+                last.clear();
+                last.extend(paths);
             }
             json.clear();
             self.write_object(order.iter().map(|place| group[*place]), &mut json);
@@ -102,48 +124,38 @@ impl Overflow {
         cells
     }
 
+    fn compare(&self, one: usize, other: usize) -> Ordering {
+        self.paths.compare(self.entries[one].path, self.entries[other].path)
+    }
+
     /// Writes the sorted entries of one row as nested objects.
     fn write_object(&self, sorted: impl Iterator<Item = usize>, json: &mut Vec<u8>) {
-        let mut open: Vec<&[u8]> = Vec::new();
+        // The objects that are open below the outermost, and those the next entry is in.
+        let (mut open, mut parents): (Vec<u32>, Vec<u32>) = (Vec::new(), Vec::new());
         json.push(b'{');
         for at in sorted {
-            let mut parents = keys(self.keys(at)).peekable();
-            let mut shared = 0;
-            let last = loop {
-                let key = parents.next().expect("an entry has a key");
-                if parents.peek().is_none() {
-                    break key;
-                }
-                if shared < open.len() && open[shared] == key {
-                    shared += 1;
-                    continue;
-                }
+            let path = self.entries[at].path;
+            let parent = self.paths.parent(path);
+            if open.last().copied().unwrap_or(TOP) != parent {
+                parents.clear();
+                parents.extend(self.paths.upwards(parent));
+                parents.reverse();
+                let shared = open.iter().zip(&parents).take_while(|(a, b)| a == b).count();
                 close(json, open.len() - shared);
                 open.truncate(shared);
-                separate(json);
-                push_key(json, key);
-                json.push(b'{');
-                open.push(key);
-                shared += 1;
-            };
-            close(json, open.len() - shared);
-            open.truncate(shared);
+                for place in &parents[shared..] {
+                    separate(json);
+                    push_key(json, self.paths.key(*place));
+                    json.push(b'{');
+                    open.push(*place);
+                }
+            }
             separate(json);
-            push_key(json, last);
+            push_key(json, self.paths.key(path));
             json.extend_from_slice(self.text(at));
         }
         close(json, open.len() + 1);
     }
-}
-
-/// The keys of an entry.
-fn keys(mut bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
-    std::iter::from_fn(move || {
-        let (length, rest) = bytes.split_first_chunk()?;
-        let (key, rest) = rest.split_at(u32::from_le_bytes(*length) as usize);
-        bytes = rest;
-        Some(key)
-    })
 }
 
 fn close(json: &mut Vec<u8>, objects: usize) {
@@ -151,19 +163,19 @@ fn close(json: &mut Vec<u8>, objects: usize) {
 }
 
 /// A comma, unless this is the first in its object.
-fn separate(json: &mut Vec<u8>) {
+pub(crate) fn separate(json: &mut Vec<u8>) {
     if !json.ends_with(b"{") {
         json.push(b',');
     }
 }
 
-fn push_key(json: &mut Vec<u8>, key: &[u8]) {
-    if key.iter().any(|byte| matches!(byte, b'"' | b'\\' | 0..0x20)) {
-        let key = std::str::from_utf8(key).expect("keys were pushed as str");
+/// A key with its colon.
+pub(crate) fn push_key(json: &mut Vec<u8>, key: &str) {
+    if key.bytes().any(|byte| matches!(byte, b'"' | b'\\' | 0..0x20)) {
         serde_json::to_writer(&mut *json, key).expect("text is JSON and memory takes it");
     } else {
         json.push(b'"');
-        json.extend_from_slice(key);
+        json.extend_from_slice(key.as_bytes());
         json.push(b'"');
     }
     json.push(b':');
@@ -177,15 +189,53 @@ mod tests {
     #[test]
     fn each_row_becomes_one_object_with_keys_in_order() {
         let mut overflow = Overflow::default();
-        overflow.push(3, &["z"], "1");
-        overflow.push(1, &["b", "y"], "2");
-        overflow.push(1, &["b", "x", "\"q"], "[3]");
-        overflow.push(1, &["a"], "\"four\"");
-        overflow.push(1, &["c"], "5");
+        let mut push = |row, keys: &[&str], text: &str| {
+            let path = overflow.path(keys.iter().copied());
+            overflow.push(row, path, |bytes| bytes.extend_from_slice(text.as_bytes()));
+        };
+        push(3, &["z"], "1");
+        push(1, &["b", "y"], "2");
+        push(1, &["b", "x", "\"q"], "[3]");
+        push(1, &["a"], "\"four\"");
+        push(1, &["c"], "5");
         let cells = overflow.into_cells();
         assert_eq!(cells.rows, [1, 3]);
         let Values::Text(texts) = cells.values else { panic!() };
         assert_eq!(texts.get(0), br#"{"a":"four","b":{"x":{"\"q":[3]},"y":2},"c":5}"#);
         assert_eq!(texts.get(1), br#"{"z":1}"#);
+    }
+    #[test]
+    fn entries_that_are_handed_up_keep_their_rows_and_their_keys_are_there_once() {
+        let long = "k".repeat(10_000);
+        let mut below = Overflow::default();
+        for row in 0..1000 {
+            let path = below.path([long.as_str(), "x"]);
+            below.push(row, path, |bytes| bytes.push(b'1'));
+        }
+        let mut above = Overflow::default();
+        above.append(["a", "b"], &below, 7);
+        assert!(above.paths.len() == 5 && above.bytes.len() == 1000);
+        let cells = above.into_cells();
+        assert_eq!((cells.rows[0], cells.rows[999]), (7, 1006));
+        let Values::Text(texts) = cells.values else { panic!() };
+        assert_eq!(texts.get(3), format!("{{\"a\":{{\"b\":{{\"{long}\":{{\"x\":1}}}}}}}}").as_bytes());
+    }
+
+    #[test]
+    fn two_are_equal_if_they_say_the_same() {
+        let of = |entries: &[(u32, &[&str], &str)]| {
+            let mut overflow = Overflow::default();
+            for (row, keys, text) in entries {
+                let path = overflow.path(keys.iter().copied());
+                overflow.push(*row, path, |json| json.extend_from_slice(text.as_bytes()));
+            }
+            overflow
+        };
+        let fields = of(&[(0, &["a", "b"], "1"), (0, &["a", "c"], "2")]);
+        assert_eq!(fields, of(&[(0, &["a"], "{\"b\":1,\"c\":2}")]));
+        assert_ne!(fields, of(&[(0, &["a", "b"], "1"), (1, &["a", "c"], "2")]));
+        let mut more = of(&[(0, &["a", "c"], "2"), (0, &["a", "b"], "1"), (1, &["d"], "3")]);
+        more.take_back(1);
+        assert_eq!(fields, more);
     }
 }

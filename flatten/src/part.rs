@@ -3,16 +3,20 @@
 //! A part is what a flattener hands out: columns by identity, rejects, and the range of bytes they came from. Before
 //! it is written it has to be fitted to its table: the table's columns are known, room for new ones is limited, and
 //! what has no room goes to the overflow of its object. Fitting decides and changes nothing ([`Part::fit`]), so that
-//! it can be asked again when another writer changed the table in between; settling applies the decision.
+//! it can be asked again when another writer changed the table in between; settling applies the decision, and makes
+//! another type of it ([`SettledPart`]): only that can be written, so that no value is left behind.
 //!
 //! What must stay true: fitting depends on the set of identities, not on the order of records; a value is in exactly
-//! one place before and after; identities the table has always keep their place.
+//! one place before and after; identities the table has always keep their place; the cost of fitting is that of the
+//! keys of the columns, whatever their number and depth.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::ops::Range;
+use std::ops::{Deref, Range};
 
 use crate::authority;
 use crate::column::{Cells, Values};
+use crate::naming;
 use crate::number;
 use crate::options::Limits;
 use crate::overflow::Overflow;
@@ -20,6 +24,7 @@ use crate::path::{Identity, Kind, Path};
 use crate::reject::Reject;
 use crate::schema::Schema;
 use crate::time::{self, Hour};
+use crate::trie::{TOP, Trie};
 
 /// A column of a part: its identity and its cells, of which there is at least one.
 #[derive(Debug, Clone, PartialEq)]
@@ -51,8 +56,14 @@ pub struct Part {
     pub spilled: bool,
     /// Fields without a column, by object.
     pub(crate) overflow: BTreeMap<Path, Overflow>,
-    /// Once settled: `_overflow`.
-    pub(crate) overflow_cells: Option<Cells>,
+}
+
+/// A part whose every column is one of its table's, and whose other fields are JSON in `json` columns and `_overflow`.
+/// It reads like the part it was ([`Part::settle`]), and is what an [`crate::Encoder`] takes.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SettledPart {
+    part: Part,
+    overflow: Option<Cells>,
 }
 
 /// What fitting a part to a table has decided.
@@ -60,10 +71,10 @@ pub struct Part {
 pub struct Fit {
     /// Identities the table has not and has room for, in the order in which they register.
     pub register: Vec<Identity>,
-    /// Columns that find no room, each with the object whose overflow takes it.
-    demoted: Vec<(Identity, Path)>,
-    /// For each object with overflow the object whose column takes it in the end, outermost last.
-    target: BTreeMap<Path, Path>,
+    /// Columns that find no room, each with the number of keys that lead to the object whose overflow takes it.
+    demoted: Vec<(Identity, usize)>,
+    /// For each object with overflow whether it has a column for it; if not, it goes to the object above.
+    has_column: BTreeMap<Path, bool>,
 }
 
 impl Fit {
@@ -71,49 +82,67 @@ impl Fit {
     pub fn has_refused(&self) -> bool {
         !self.demoted.is_empty()
     }
+
+    /// For each object with overflow, the number of keys that lead to the object whose column takes it in the end.
+    fn targets(&self) -> HashMap<&Path, usize> {
+        let mut targets: HashMap<&Path, usize> = HashMap::with_capacity(self.has_column.len());
+        // An object comes before what is below it.
+        for (object, has_column) in &self.has_column {
+            let above = || object.split_last().and_then(|(parent, _)| targets.get(&parent).copied());
+            let target = if *has_column { object.len() } else { above().unwrap_or(0) };
+            targets.insert(object, target);
+        }
+        targets
+    }
 }
 
 /// Counts places while a part is fitted.
 struct Room<'a> {
     limits: &'a Limits,
     columns: usize,
-    children: HashMap<Path, HashSet<Box<str>>>,
+    objects: Trie,
+    /// For each object the number of its children.
+    children: Vec<usize>,
 }
 
 impl Room<'_> {
     fn of<'a>(schema: &Schema, limits: &'a Limits) -> Room<'a> {
-        let mut room = Room { limits, columns: 0, children: HashMap::new() };
+        let mut room = Room { limits, columns: 0, objects: Trie::default(), children: vec![0] };
         for column in schema.columns() {
             room.place(&column.identity.path);
         }
         room
     }
 
-    /// The object that has no room for a new column at `path`, if there is one.
-    fn refusal(&self, path: &Path) -> Option<Path> {
-        let mut object = Path::root();
-        for key in path.keys() {
-            if let Some(children) = self.children.get(&object)
-                && children.len() >= self.limits.children
-                && !children.contains(key)
-            {
-                return Some(object);
+    /// The object that has no room for a new column at `path`, if there is one, as the number of keys that lead to it.
+    fn refusal(&self, path: &Path) -> Option<usize> {
+        let mut place = Some(TOP);
+        let mut bytes = 0;
+        for (above, key) in path.keys().enumerate() {
+            bytes += key.len();
+            let below = place.and_then(|place| self.objects.find(place, key));
+            let is_full = |place: u32| {
+                let children = self.children[place as usize];
+                children > 0 && children >= self.limits.children
+            };
+            if bytes > self.limits.path_bytes || (below.is_none() && place.is_some_and(is_full)) {
+                return Some(above);
             }
-            object = object.child(key);
+            place = below;
         }
-        if self.columns < self.limits.columns {
-            return None;
-        }
-        Some(path.split_last().map_or_else(Path::root, |(parent, _)| parent))
+        (self.columns >= self.limits.columns).then(|| path.len().saturating_sub(1))
     }
 
     fn place(&mut self, path: &Path) {
         self.columns += 1;
-        let mut object = Path::root();
+        let mut place = TOP;
         for key in path.keys() {
-            let below = object.child(key);
-            self.children.entry(object).or_default().insert(key.into());
-            object = below;
+            let below = self.objects.ensure(place, key);
+            if below as usize == self.children.len() {
+                self.children.push(0);
+                self.children[place as usize] += 1;
+            }
+            place = below;
         }
     }
 }
@@ -126,9 +155,9 @@ impl Part {
 
     /// Decides which columns the table of `schema` gets from this part.
     ///
-    /// Identities are considered in their order. One is refused where an object already has `limits.children` children
-    /// or the table `limits.columns` columns; its values then go to the `json` column of the nearest object that can
-    /// have one, or to `_overflow`.
+    /// Identities are considered in their order. One is refused where its path has more than `limits.path_bytes` bytes,
+    /// or where an object already has `limits.children` children or the table `limits.columns` columns; its values then
+    /// go to the `json` column of the nearest object that can have one, or to `_overflow`.
     pub fn fit(&self, schema: &Schema, limits: &Limits) -> Fit {
         let mut fit = Fit::default();
         let is_new = |column: &&PartColumn| schema.place(&column.identity).is_none();
@@ -143,7 +172,7 @@ impl Part {
             let known = !is_new(&column);
             match if known { None } else { room.refusal(&identity.path) } {
                 Some(object) => {
-                    overflowing.push(object.clone());
+                    overflowing.push(identity.path.prefix(object));
                     fit.demoted.push((identity.clone(), object));
                 }
                 None => {
@@ -162,66 +191,72 @@ impl Part {
         // Deepest first: an object without a column of its own hands its fields to the one above.
         while let Some(object) = overflowing.pop() {
             let identity = Identity::new(object.clone(), Kind::Json);
-            let has_column = object.is_empty() || json.contains(&object) || schema.place(&identity).is_some();
-            let target = match object.split_last() {
-                _ if has_column => object.clone(),
-                Some(_) if room.refusal(&object).is_none() => {
-                    room.place(&object);
-                    fit.register.push(identity);
-                    object.clone()
-                }
-                Some((parent, _)) => {
-                    if let Err(at) = overflowing.binary_search(&parent) {
-                        overflowing.insert(at, parent.clone());
-                    }
-                    parent
-                }
-                None => Path::root(),
-            };
-            fit.target.insert(object, target);
+            let mut has_column =
+                object.is_empty() || json.contains(&object) || schema.place(&identity).is_some();
+            if !has_column && room.refusal(&object).is_none() {
+                room.place(&object);
+                fit.register.push(identity);
+                has_column = true;
+            }
+            if !has_column
+                && let Some((parent, _)) = object.split_last()
+                && let Err(at) = overflowing.binary_search(&parent)
+            {
+                overflowing.insert(at, parent);
+            }
+            fit.has_column.insert(object, has_column);
         }
-        fit.register.sort();
+        naming::sort(&mut fit.register);
         fit
     }
 
-    /// Moves the columns that `fit` refused to the overflow of their objects.
-    pub(crate) fn demote(&mut self, fit: &Fit) {
-        if fit.demoted.is_empty() {
-            return;
-        }
-        let refused: HashMap<&Identity, &Path> =
-            fit.demoted.iter().map(|(identity, object)| (identity, object)).collect();
-        let columns = std::mem::take(&mut self.columns);
-        for PartColumn { identity, cells } in columns {
-            let Some(object) = refused.get(&identity) else {
-                self.columns.push(PartColumn { identity, cells });
-                continue;
-            };
-            let keys: Vec<&str> = identity.path.keys().skip(object.len()).collect();
-            let overflow = self.overflow.entry((*object).clone()).or_default();
-            for (at, row) in cells.rows.iter().enumerate() {
-                overflow.push(*row, &keys, &json_of(&cells, identity.kind, at));
+    /// Moves the columns that `fit` refused to the overflow of their objects, and that to the objects whose column takes
+    /// it; the number of values that were moved.
+    pub(crate) fn demote(&mut self, fit: &Fit) -> usize {
+        let mut moved = 0;
+        if !fit.demoted.is_empty() {
+            let refused: HashMap<&Identity, usize> =
+                fit.demoted.iter().map(|(identity, object)| (identity, *object)).collect();
+            for PartColumn { identity, cells } in std::mem::take(&mut self.columns) {
+                let Some(object) = refused.get(&identity).copied() else {
+                    self.columns.push(PartColumn { identity, cells });
+                    continue;
+                };
+                let overflow = self.overflow.entry(identity.path.prefix(object)).or_default();
+                let path = overflow.path(identity.path.keys().skip(object));
+                for (at, row) in cells.rows.iter().enumerate() {
+                    overflow.push(*row, path, |json| push_json(&cells, identity.kind, at, json));
+                }
+                moved += cells.len();
             }
         }
+        let targets = fit.targets();
+        for (object, overflow) in std::mem::take(&mut self.overflow) {
+            // What the decision does not know was not there when it was made: the record itself takes everything.
+            let target = targets.get(&object).copied().unwrap_or(0);
+            let keys = object.keys().skip(target);
+            match self.overflow.entry(object.prefix(target)) {
+                Entry::Vacant(place) if keys.len() == 0 => drop(place.insert(overflow)),
+                place => {
+                    moved += overflow.len();
+                    place.or_default().append(keys, &overflow, 0);
+                }
+            }
+        }
+        moved
     }
 
     /// Applies the decision: afterwards every column is one of the table's, and the rest is in `_overflow`.
-    pub fn settle(&mut self, fit: &Fit) {
+    pub fn settle(mut self, fit: &Fit) -> SettledPart {
         self.demote(fit);
-        // Deepest first, so that what is handed up arrives before the object above is written.
-        for (object, target) in fit.target.iter().rev() {
-            let Some(overflow) = self.overflow.remove(object) else { continue };
-            if target != object {
-                let (_, key) = object.split_last().expect("only the record itself has no object above");
-                self.overflow.entry(target.clone()).or_default().push_under(key, &overflow);
-                continue;
-            }
+        let mut record = None;
+        for (object, overflow) in std::mem::take(&mut self.overflow) {
             let cells = overflow.into_cells();
             if object.is_empty() {
-                self.overflow_cells = Some(cells);
+                record = Some(cells);
                 continue;
             }
-            let identity = Identity::new(object.clone(), Kind::Json);
+            let identity = Identity::new(object, Kind::Json);
             match self.columns.binary_search_by(|column| column.identity.cmp(&identity)) {
                 Ok(at) => {
                     let column = &mut self.columns[at];
@@ -231,11 +266,7 @@ impl Part {
                 Err(at) => self.columns.insert(at, PartColumn { identity, cells }),
             }
         }
-    }
-
-    /// The cells of `_overflow`, once the part is settled; `None` where every field has a column.
-    pub fn overflow(&self) -> Option<&Cells> {
-        self.overflow_cells.as_ref()
+        SettledPart { part: self, overflow: record }
     }
 
     /// For each row the hour that the value at `path` tells, `None` where there is none or it is no time of this
@@ -274,6 +305,28 @@ impl Part {
     }
 }
 
+impl SettledPart {
+    /// The cells of `_overflow`; `None` where every field has a column.
+    pub fn overflow(&self) -> Option<&Cells> {
+        self.overflow.as_ref()
+    }
+}
+
+impl Deref for SettledPart {
+    type Target = Part;
+
+    fn deref(&self) -> &Part {
+        &self.part
+    }
+}
+
+/// What memory it has: it is not to be settled again.
+impl From<SettledPart> for Part {
+    fn from(settled: SettledPart) -> Part {
+        settled.part
+    }
+}
+
 /// The time that value `at` of a column of `kind` tells, in microseconds since 1970.
 fn micros(kind: Kind, values: &Values, at: usize) -> Option<i64> {
     match values {
@@ -287,18 +340,18 @@ fn micros(kind: Kind, values: &Values, at: usize) -> Option<i64> {
     }
 }
 
-/// The JSON text of cell `at` of a column of `kind`.
-fn json_of(cells: &Cells, kind: Kind, at: usize) -> String {
+/// Writes cell `at` of a column of `kind` as JSON.
+fn push_json(cells: &Cells, kind: Kind, at: usize, json: &mut Vec<u8>) {
     match &cells.values {
-        Values::Double(values) => number::print(values[at]),
-        Values::Long(values) => values[at].to_string(),
-        Values::Boolean(values) => values[at].to_string(),
+        Values::Double(values) => json.extend_from_slice(number::print(values[at]).as_bytes()),
+        Values::Long(values) => json.extend_from_slice(values[at].to_string().as_bytes()),
+        Values::Boolean(values) => json.extend_from_slice(if values[at] { b"true" } else { b"false" }),
         Values::Text(texts) => {
             let text = std::str::from_utf8(texts.get(at)).expect("text columns hold UTF-8");
             if kind == Kind::Json {
-                authority::compact(text).into_owned()
+                json.extend_from_slice(authority::compact(text).as_bytes());
             } else {
-                serde_json::to_string(text).expect("text is JSON")
+                serde_json::to_writer(json, text).expect("text is JSON and memory takes it");
             }
         }
     }

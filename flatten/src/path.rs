@@ -69,10 +69,11 @@ impl fmt::Display for Kind {
 
 /// The list of keys from the record to a value. Empty for the record itself.
 ///
-/// Ordered key by key, keys by their UTF-8 bytes, a prefix before what it leads to.
+/// Ordered key by key, keys by their UTF-8 bytes, a prefix before what it leads to. Paths that come from one tree share
+/// their keys: a thousand fields below a long key hold its bytes once.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(from = "Vec<String>", into = "Vec<String>")]
-pub struct Path(Arc<[Box<str>]>);
+pub struct Path(Arc<[Arc<str>]>);
 
 impl Path {
     /// The path of the record itself.
@@ -81,7 +82,7 @@ impl Path {
     }
 
     /// A path of these keys, outermost first.
-    pub fn new<K: Into<Box<str>>>(keys: impl IntoIterator<Item = K>) -> Path {
+    pub fn new<K: Into<Arc<str>>>(keys: impl IntoIterator<Item = K>) -> Path {
         Path(keys.into_iter().map(Into::into).collect())
     }
 
@@ -94,7 +95,12 @@ impl Path {
 
     /// The path one key further down.
     pub fn child(&self, key: &str) -> Path {
-        Path(self.0.iter().cloned().chain([Box::from(key)]).collect())
+        Path(self.0.iter().cloned().chain([Arc::from(key)]).collect())
+    }
+
+    /// The path of the first `keys` keys.
+    pub(crate) fn prefix(&self, keys: usize) -> Path {
+        Path(self.0[..keys].into())
     }
 
     /// The path one key up, and that key; `None` for the root.
@@ -103,9 +109,19 @@ impl Path {
         Some((Path(rest.into()), last))
     }
 
+    /// Bytes of all its keys: what is held against [`crate::Limits::path_bytes`].
+    pub fn bytes(&self) -> usize {
+        self.keys().map(str::len).sum()
+    }
+
     /// The keys, outermost first.
     pub fn keys(&self) -> impl ExactSizeIterator<Item = &str> + Clone {
         self.0.iter().map(|key| &**key)
+    }
+
+    /// The keys, to be kept by others too.
+    pub(crate) fn shared_keys(&self) -> &[Arc<str>] {
+        &self.0
     }
 
     /// Number of keys; 0 for the root.

@@ -35,25 +35,6 @@ fn is_space(byte: u8) -> bool {
     matches!(byte, b' ' | b'\t' | b'\n' | b'\r')
 }
 
-/// Where reading resumes after an error: the earlier of a `{` or `[` at the start of a line after the one in which the
-/// record began, and a `{` right behind a `}` at or after the error on its line. `None` if there is none in `bytes`.
-///
-/// `begin` is the first byte of the record, `error` the first that could not belong to it.
-pub fn resume(bytes: &[u8], begin: usize, error: usize) -> Option<usize> {
-    let line_start = memchr::memchr_iter(b'\n', &bytes[begin..])
-        .map(|feed| begin + feed + 1)
-        .find(|start| matches!(bytes.get(*start), Some(b'{' | b'[')));
-    let error = error.min(bytes.len());
-    let line_end = memchr::memchr(b'\n', &bytes[error..]).map_or(bytes.len(), |feed| error + feed);
-    let behind = memchr::memchr_iter(b'{', &bytes[error..line_end])
-        .map(|brace| error + brace)
-        .find(|brace| *brace > begin && bytes[brace - 1] == b'}');
-    match (line_start, behind) {
-        (Some(line), Some(brace)) => Some(line.min(brace)),
-        (line, brace) => line.or(brace),
-    }
-}
-
 /// Finds the end of the value that begins at `begin`, which must not be white space.
 ///
 /// A number at the very end of the bytes may go on: it is `Incomplete` unless `is_last`.
@@ -321,15 +302,5 @@ mod tests {
         for end in 0..text.len() {
             assert_eq!(value(&text.as_bytes()[..end], 0, false), Scan::Incomplete, "{end}");
         }
-    }
-
-    #[test]
-    fn reading_resumes_at_a_line_or_behind_a_brace() {
-        let resume = |text: &str, begin, error| resume(text.as_bytes(), begin, error);
-        assert_eq!(resume("{\"a\":tru}{\"b\":1}", 0, 8), Some(9));
-        assert_eq!(resume("{\"a\":\n{\"b\":1}\n{\"c\":1}", 0, 14), Some(6));
-        assert_eq!(resume("x {\n {\n}{", 0, 0), None);
-        assert_eq!(resume("{\"a\":{\"b\":1}{\"c\":2}", 0, 12), Some(12));
-        assert_eq!(resume("{\"a\": x\n[1]", 0, 6), Some(8));
     }
 }

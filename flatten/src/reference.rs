@@ -41,7 +41,7 @@ pub fn read(bytes: &[u8], contract: &Contract, record_bytes: usize) -> Said {
             b']' if in_array => (in_array, at) = (false, at + 1),
             _ => {
                 count += 1;
-                let end = one(bytes, at, count, contract, record_bytes, &mut said);
+                let end = one(bytes, at, in_array, count, (contract, record_bytes), &mut said);
                 if bytes.get(end) == Some(&b'[')
                     && said.rejects.last().is_some_and(|last| is_resumed(last, end))
                 {
@@ -68,7 +68,14 @@ fn line(bytes: &[u8], at: usize) -> u64 {
 }
 
 /// Reads the record that begins at `begin`; the offset behind it.
-fn one(bytes: &[u8], begin: usize, count: u64, contract: &Contract, most: usize, said: &mut Said) -> usize {
+fn one(
+    bytes: &[u8],
+    begin: usize,
+    in_array: bool,
+    count: u64,
+    (contract, most): (&Contract, usize),
+    said: &mut Said,
+) -> usize {
     let limit = bytes.len().min(begin + most);
     let (error, reason) = match records::value(&bytes[..limit], begin, true) {
         Scan::End(end) => {
@@ -94,24 +101,59 @@ fn one(bytes: &[u8], begin: usize, count: u64, contract: &Contract, most: usize,
         Scan::Incomplete if limit == begin + most => (limit, Reason::TooLarge),
         Scan::Incomplete => (limit, Reason::Truncated),
     };
-    let end = resume(bytes, begin, error);
+    let end = resume(bytes, begin, error, in_array);
     said.rejects.push((count, begin as u64..end as u64, line(bytes, begin), reason));
     end
 }
 
-/// The rule of DESIGN, byte by byte.
-fn resume(bytes: &[u8], begin: usize, error: usize) -> usize {
-    let mut on_error_line = true;
-    for at in begin + 1..bytes.len() {
-        let (before, byte) = (bytes[at - 1], bytes[at]);
+/// The rule of docs/records.md: the first place at which one of its lines holds.
+fn resume(bytes: &[u8], begin: usize, error: usize, in_array: bool) -> usize {
+    let line_end = (error..bytes.len()).find(|at| bytes[*at] == b'\n').unwrap_or(bytes.len());
+    // Open brackets; all that stands outside of strings, without white space, a quote for each string.
+    let (mut open, mut outside): (Vec<u8>, Vec<u8>) = (Vec::new(), Vec::new());
+    let (mut in_string, mut is_escaped) = (false, false);
+    for at in begin..bytes.len() {
+        let byte = bytes[at];
+        let before = if at > begin { bytes[at - 1] } else { b' ' };
+        // (a) and (b) look at neighbours only.
         if before == b'\n' && (byte == b'{' || byte == b'[') {
             return at;
         }
-        if at >= error && on_error_line && before == b'}' && byte == b'{' {
+        if (error..=line_end).contains(&at) && before == b'}' && byte == b'{' {
             return at;
         }
-        if at >= error && byte == b'\n' {
-            on_error_line = false;
+        if in_string {
+            in_string = byte != b'\n' && (is_escaped || byte != b'"');
+            is_escaped = !is_escaped && byte == b'\\';
+            continue;
+        }
+        if at > begin && at >= error {
+            let closed_last = outside.iter().rev().find(|byte| **byte != b',');
+            let behind_closed = matches!(closed_last, Some(b'}' | b']'));
+            let is_free = open.is_empty() && (behind_closed || (in_array && outside.last() == Some(&b',')));
+            let needs_key = open.len() <= 64 && open.last() == Some(&b'{');
+            let is_place = match byte {
+                // (c) and (d), or (e).
+                b'{' => is_free || (needs_key && matches!(outside.last(), Some(b',' | b'}' | b']'))),
+                b'[' => is_free && !in_array,
+                b']' => in_array && open.len() <= 64 && !open.contains(&b'['),
+                _ => false,
+            };
+            if is_place {
+                return at;
+            }
+        }
+        match byte {
+            b' ' | b'\t' | b'\n' | b'\r' => {}
+            _ => outside.push(byte),
+        }
+        match byte {
+            b'"' => (in_string, is_escaped) = (true, false),
+            b'{' | b'[' => open.push(byte),
+            b'}' | b']' if open.len() > 64 => drop(open.pop()),
+            b'}' => open.truncate(open.iter().rposition(|other| *other == b'{').unwrap_or(open.len())),
+            b']' => open.truncate(open.iter().rposition(|other| *other == b'[').unwrap_or(open.len())),
+            _ => {}
         }
     }
     bytes.len()

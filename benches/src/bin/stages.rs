@@ -151,12 +151,12 @@ impl Writer {
     }
 
     /// Fits the part to the table, as a catalog would, and encodes it.
-    fn write(&mut self, mut part: Part) {
+    fn write(&mut self, part: Part) {
         let fit = part.fit(&self.schema, &Limits::default());
         for identity in &fit.register {
             self.schema.register(identity);
         }
-        part.settle(&fit);
+        let part = part.settle(&fit);
         let encoder = Encoder {
             source: "s3://bucket/2026/03/02/08/object",
             options: "{}",

@@ -8,10 +8,7 @@ use std::collections::BTreeMap;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use aws_config::{BehaviorVersion, Region};
-use aws_sdk_lambda::primitives::Blob;
-use aws_sdk_lambda::types::{Environment, FunctionCode, Runtime};
-use iotlake::aws::{Aws, Credentials, Settings};
+use iotlake::aws::{Aws, Settings};
 use iotlake::contract;
 use iotlake::storage::{MemoryStorage, Put, S3Storage, Storage, Swap};
 use iotlake_fixtures::{Dirt, Gzip, Kit};
@@ -20,7 +17,8 @@ use serde_json::{Value, json};
 use crate::delivery::zip_of_this_build;
 use crate::function::message;
 use crate::landing::{Account, assert_same, backfilled, contract_of, outputs};
-use crate::servers::{ACCESS_KEY, ACCOUNT, Faults, REGION};
+use crate::neighbours;
+use crate::servers::Faults;
 
 /// Objects of a test, in memory and in the account's raw bucket, and the messages that announce them.
 fn land(account: &Account, objects: impl Iterator<Item = (String, Vec<u8>)>) -> (MemoryStorage, Vec<Value>) {
@@ -323,36 +321,13 @@ fn an_invocation_answers_before_its_deadline_whatever_hangs() {
     let other = account.server.bucket("raw-deadline-fine");
     let faults = Faults::before(account.server);
     let aws = account.server.aws();
-    let load = aws_config::defaults(BehaviorVersion::latest())
-        .http_client(aws_smithy_http_client::Builder::new().build_http())
-        .endpoint_url(account.server.endpoint())
-        .region(Region::new(REGION))
-        .credentials_provider(Credentials::new(ACCESS_KEY.0, ACCESS_KEY.1, None, None, "test"))
-        .load();
-    let lambda = aws_sdk_lambda::Client::new(&aws.wait(load));
-    let variables = [
-        ("IOTLAKE_LAKE", account.lake_uri()),
-        ("IOTLAKE_CATALOG", format!("glue:{}", account.database)),
-        ("AWS_ENDPOINT_URL_S3", faults.server().endpoint().to_owned()),
-    ];
-    let variables = variables.map(|(name, value)| (name.to_owned(), value)).into();
-    let create = lambda
-        .create_function()
-        .function_name("deadline")
-        .runtime(Runtime::from("provided.al2023"))
-        .handler("bootstrap")
-        .role(format!("arn:aws:iam::{ACCOUNT}:role/ingest"))
-        .memory_size(512)
-        .timeout(TIME as i32)
-        .environment(Environment::builder().set_variables(Some(variables)).build())
-        .code(FunctionCode::builder().zip_file(Blob::new(zip_of_this_build())).build());
-    aws.wait(create.send()).unwrap();
-    let ask = |event: Value| -> (bool, Value) {
-        let invoke = lambda.invoke().function_name("deadline").payload(Blob::new(event.to_string())).send();
-        let answer = aws.wait(invoke).unwrap();
-        let text = String::from_utf8(answer.payload().unwrap().as_ref().to_vec()).unwrap();
-        (answer.function_error().is_none(), serde_json::from_str(&text).unwrap())
-    };
+    let variables = json!({
+        "IOTLAKE_LAKE": account.lake_uri(),
+        "IOTLAKE_CATALOG": format!("glue:{}", account.database),
+        "AWS_ENDPOINT_URL_S3": faults.server().endpoint(),
+    });
+    neighbours::create_function(account.server, "deadline", &zip_of_this_build(), TIME, &variables);
+    let ask = |event: Value| neighbours::invoke(account.server, "deadline", &event);
     let invoke = |event: Value| -> Value {
         let (is_done, answer) = ask(event);
         assert!(is_done, "{answer}\n{}", account.server.log());

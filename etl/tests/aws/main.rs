@@ -11,5 +11,6 @@ mod glue;
 mod ingest;
 mod kills;
 mod landing;
+mod neighbours;
 mod s3;
 mod servers;

@@ -1,12 +1,11 @@
 //! Servers that stand in for AWS, started by the tests that need them.
 //!
 //! Out comes the address of a server that answers. What must stay true: a server listens on 127.0.0.1 alone and on a
-//! port that was free; it ends with its [`Server`], and with the test process however that ends (its keeper waits for
+//! port that nobody else is given; it ends with its [`Server`], and with the test process however that ends (its keeper waits for
 //! the end of a pipe that only this process holds); it sees none of this machine's own settings of AWS; and nothing
 //! here changes the environment of the test process, which all tests share.
 
 use std::fs::{self, File};
-use std::net::TcpListener;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -17,6 +16,7 @@ use std::time::{Duration, Instant};
 
 use aws_sdk_s3::types::{BucketLocationConstraint, CreateBucketConfiguration};
 use iotlake::aws::{Aws, Credentials, Settings};
+use iotlake_fixtures::Port;
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -29,8 +29,8 @@ pub const ACCOUNT: &str = "123456789012";
 /// The key and the secret that every server takes.
 pub const ACCESS_KEY: (&str, &str) = ("test", "test");
 
-/// How long a server may take to answer for the first time, on a machine that is busy compiling.
-const START: Duration = Duration::from_secs(60);
+/// How long a server may take to answer for the first time, on a machine that is busy with much else.
+const START: Duration = Duration::from_secs(240);
 
 /// Between two looks at something that is awaited.
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
@@ -73,6 +73,8 @@ pub struct Server {
     endpoint: String,
     aws: OnceLock<Aws>,
     process: Process,
+    /// Given back after the process has ended.
+    ports: Vec<Port>,
 }
 
 impl Server {
@@ -150,7 +152,7 @@ fn ministack(environment: &[(&str, &str)]) -> Server {
             .env("MINISTACK_ACCOUNT_ID", ACCOUNT)
             .env("MINISTACK_REGION", REGION)
             // Its Lambda functions take the address from here.
-            .env("AWS_ENDPOINT_URL", endpoint(port))
+            .env("AWS_ENDPOINT_URL", format!("http://127.0.0.1:{port}"))
             .env("ATHENA_ENGINE", "duckdb")
             // Both would listen on every interface.
             .env("SFTP_ENABLED", "0")
@@ -172,7 +174,8 @@ fn moto(environment: &[(&str, &str)]) -> Server {
 }
 
 fn seaweedfs(environment: &[(&str, &str)]) -> Server {
-    start("seaweedfs", |port, command| {
+    let mut inner = Vec::new();
+    let mut server = start("seaweedfs", |port, command| {
         let folder = command.get_current_dir().expect("every server has a folder").to_owned();
         let (key, secret) = ACCESS_KEY;
         let identities = serde_json::json!({"identities": [{
@@ -193,7 +196,7 @@ fn seaweedfs(environment: &[(&str, &str)]) -> Server {
         // Every bucket takes a few volumes; they are sparse files.
         command.args(["-volume.max=400", "-master.volumeSizeLimitMB=64"]);
         command.args(["-s3.port.iceberg=0", "-s3.port.lance=0"]).arg(format!("-s3.port={port}"));
-        let ports = [
+        let names = [
             "s3.port.grpc",
             "filer.port",
             "filer.port.grpc",
@@ -202,12 +205,16 @@ fn seaweedfs(environment: &[(&str, &str)]) -> Server {
             "volume.port",
             "volume.port.grpc",
         ];
-        for (name, port) in ports.iter().zip(free_ports(ports.len())) {
-            command.arg(format!("-{name}={port}"));
+        for name in names {
+            let port = Port::reserve();
+            command.arg(format!("-{name}={}", port.number()));
+            inner.push(port);
         }
         command.envs(environment.iter().copied());
         "/healthz"
-    })
+    });
+    server.ports.append(&mut inner);
+    server
 }
 
 /// A proxy before a server that answers in its place as the rules say.
@@ -263,37 +270,21 @@ impl Faults {
 
 /// Starts the program that `arrange` writes into the command for a port, and waits until the path that it tells
 /// answers there.
-pub fn start(name: &str, arrange: impl Fn(u16, &mut Command) -> &'static str) -> Server {
-    let mut last = String::new();
-    // A port that was free a moment ago may be taken when the server asks for it.
-    for _ in 0..3 {
-        let port = free_ports(1)[0];
-        let folder = tempfile::Builder::new().prefix(name).tempdir().expect("a folder for temporary files");
-        let mut command = Command::new(tool("python"));
-        command.args(["-c", KEEPER]).current_dir(folder.path());
-        for (variable, _) in
-            std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("AWS_"))
-        {
-            command.env_remove(variable);
-        }
-        let path = arrange(port, &mut command);
-        let mut process = Process::spawn(command, folder);
-        match process.answers(&format!("{}{path}", endpoint(port))) {
-            Ok(()) => return Server { endpoint: endpoint(port), aws: OnceLock::new(), process },
-            Err(reason) => last = format!("{name}: {reason}; it printed\n{}", process.log()),
-        }
+pub fn start(name: &str, arrange: impl FnOnce(u16, &mut Command) -> &'static str) -> Server {
+    let port = Port::reserve();
+    let endpoint = format!("http://127.0.0.1:{}", port.number());
+    let folder = tempfile::Builder::new().prefix(name).tempdir().expect("a folder for temporary files");
+    let mut command = Command::new(tool("python"));
+    command.args(["-c", KEEPER]).current_dir(folder.path());
+    for (variable, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("AWS_")) {
+        command.env_remove(variable);
     }
-    panic!("{last}");
-}
-
-fn endpoint(port: u16) -> String {
-    format!("http://127.0.0.1:{port}")
-}
-
-/// Ports that are free now; all different, for each is held until all are found.
-fn free_ports(count: usize) -> Vec<u16> {
-    let held: Vec<_> = (0..count).map(|_| TcpListener::bind("127.0.0.1:0").expect("a free port")).collect();
-    held.iter().map(|listener| listener.local_addr().expect("it is bound").port()).collect()
+    let path = arrange(port.number(), &mut command);
+    let mut process = Process::spawn(command, folder);
+    if let Err(reason) = process.answers(&format!("{endpoint}{path}")) {
+        panic!("{name}: {reason}; it printed\n{}", process.log());
+    }
+    Server { endpoint, aws: OnceLock::new(), process, ports: vec![port] }
 }
 
 /// A program of the Python environment that `make venv` makes.

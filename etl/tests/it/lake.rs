@@ -78,11 +78,12 @@ impl Lake {
         receipt
     }
 
-    fn write_part(&self, table: &str, partition: Partition, mut part: Part, receipt: &mut Receipt) {
+    fn write_part(&self, table: &str, partition: Partition, part: Part, receipt: &mut Receipt) {
         let limits = Limits::default();
         let evolved = self.catalog.evolve(table, &mut |schema| part.fit(schema, &limits).register).unwrap();
         let schema = evolved.table.schema;
-        part.settle(&part.fit(&schema, &limits));
+        let fit = part.fit(&schema, &limits);
+        let part = part.settle(&fit);
         let identity = receipt.source.clone();
         let compression = Compression::default();
         let encoder = Encoder { source: &identity, options: "{}", compression, parallel: false };

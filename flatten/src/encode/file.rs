@@ -16,7 +16,7 @@ use parquet::file::writer::SerializedFileWriter;
 use super::{EncodeError, Encoder, LAYOUT, Source, metadata, nullable};
 use crate::column::Cells;
 use crate::naming::OVERFLOW;
-use crate::part::Part;
+use crate::part::{Part, SettledPart};
 use crate::path::{Identity, Kind, Path};
 use crate::schema::{Schema, TableColumn};
 
@@ -82,7 +82,7 @@ impl<'a, W: Write + Send> FileWriter<'a, W> {
     ///
     /// # Errors
     /// [`EncodeError::NotRegistered`] if the part has a column that the file has not, or if `out` fails.
-    pub fn push(&mut self, part: &Part) -> Result<(), EncodeError> {
+    pub fn push(&mut self, part: &SettledPart) -> Result<(), EncodeError> {
         let (ready, rows) = match &self.content {
             Content::Rows { columns, overflow } => {
                 let columns = columns_of(&self.encoder, &self.empty, part, columns, *overflow)?;
@@ -109,7 +109,7 @@ impl<'a, W: Write + Send> FileWriter<'a, W> {
 fn columns_of<'p>(
     encoder: &'p Encoder<'_>,
     empty: &'p [(Kind, Cells)],
-    part: &'p Part,
+    part: &'p SettledPart,
     columns: &'p [TableColumn],
     overflow: bool,
 ) -> Result<Vec<Source<'p>>, EncodeError> {
@@ -178,12 +178,13 @@ mod tests {
     fn parts_become_row_groups_and_what_they_lack_is_null() {
         let contract = Contract { part_bytes: 20, ..Contract::empty() };
         let mut schema = Schema::new(contract);
-        let mut parts = parts(&schema, "{\"a\":1,\"b\":\"x\"}     \n{\"b\":\"y\"}nonsense");
-        for part in &mut parts {
+        let parts = parts(&schema, "{\"a\":1,\"b\":\"x\"}     \n{\"b\":\"y\"}nonsense");
+        let mut settle = |part: Part| {
             let fit = part.fit(&schema, &Limits::default());
             fit.register.iter().for_each(|identity| _ = schema.register(identity));
-            part.settle(&fit);
-        }
+            part.settle(&fit)
+        };
+        let parts: Vec<SettledPart> = parts.into_iter().map(&mut settle).collect();
         let mut file = FileWriter::new(ENCODER, Vec::new(), &schema, false).unwrap();
         let mut rejects = FileWriter::rejects(ENCODER, Vec::new()).unwrap();
         for part in &parts {
@@ -205,16 +206,17 @@ mod tests {
     #[test]
     fn a_value_without_a_column_goes_to_the_overflow_or_is_an_error() {
         let schema = Schema::new(Contract::default());
-        let mut parts = parts(&schema, "{\"ts\":1,\"a\":{\"b\":[1]}}\n{\"ts\":\"x\"}\n");
-        let closed = FileWriter::new(ENCODER, Vec::new(), &schema, false).unwrap().push(&parts[0]);
+        let part = parts(&schema, "{\"ts\":1,\"a\":{\"b\":[1]}}\n{\"ts\":\"x\"}\n").remove(0);
+        let open = part.clone().settle(&part.fit(&schema, &Limits::default()));
+        let closed = FileWriter::new(ENCODER, Vec::new(), &schema, false).unwrap().push(&open);
         assert!(matches!(closed, Err(EncodeError::NotRegistered(_))), "{closed:?}");
-        let fit = parts[0].fit(&schema, &Limits { columns: 0, ..Limits::default() });
+        let fit = part.fit(&schema, &Limits { columns: 0, ..Limits::default() });
         assert_eq!(fit.register, []);
-        parts[0].settle(&fit);
-        let closed = FileWriter::new(ENCODER, Vec::new(), &schema, false).unwrap().push(&parts[0]);
+        let part = part.settle(&fit);
+        let closed = FileWriter::new(ENCODER, Vec::new(), &schema, false).unwrap().push(&part);
         assert!(matches!(closed, Err(EncodeError::NotRegistered(_))), "{closed:?}");
         let mut file = FileWriter::new(ENCODER, Vec::new(), &schema, true).unwrap();
-        file.push(&parts[0]).unwrap();
+        file.push(&part).unwrap();
         assert_eq!(
             rows(file.finish().unwrap()).1,
             [

@@ -9,7 +9,7 @@ use arrow::compute::take;
 use arrow::datatypes::{DataType, Float64Type, Int64Type, TimestampMicrosecondType};
 use iotlake_fixtures::{Dirt, Kit, SplitMix64};
 use iotlake_flatten::{
-    Cells, Compression, Contract, Encoder, LAYOUT, Limits, Options, Part, Schema, Type, Values,
+    Cells, Compression, Contract, Encoder, LAYOUT, Limits, Options, Part, Schema, SettledPart, Type, Values,
 };
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use parquet::file::reader::{FileReader, SerializedFileReader};
@@ -20,12 +20,11 @@ use crate::support::{parts, schema};
 const ENCODER: Encoder<'_> =
     Encoder { source: "s3://raw/a", options: "{}", compression: Compression::Snappy, parallel: false };
 
-fn settle(part: &mut Part, schema: &Schema) -> Schema {
+fn settle(part: Part, schema: &Schema) -> (SettledPart, Schema) {
     let fit = part.fit(schema, &Limits::default());
     let mut grown = schema.clone();
     fit.register.iter().for_each(|identity| drop(grown.register(identity).name.clone()));
-    part.settle(&fit);
-    grown
+    (part.settle(&fit), grown)
 }
 
 fn read(file: Vec<u8>) -> RecordBatch {
@@ -42,8 +41,8 @@ fn rows_come_back_with_lineage_and_nulls() {
     let empty = schema(&contract);
     let text =
         b"{\"b\":1.5,\"s\":\"x\",\"when\":1772355600123}\nbroken\n{\"a\":9007199254740993,\"s\":\"y\"}\n{}\n";
-    let mut part = parts(text, 9, &empty, Options::default()).remove(0);
-    let table = settle(&mut part, &empty);
+    let part = parts(text, 9, &empty, Options::default()).remove(0);
+    let (part, table) = settle(part, &empty);
     let batch = read(ENCODER.encode(&part, &table).unwrap());
     let fields = batch.schema();
     let names: Vec<&str> = fields.fields().iter().map(|field| field.name().as_str()).collect();
@@ -75,10 +74,10 @@ fn the_bytes_do_not_depend_on_threads_and_are_those_of_this_layout() {
         let mut files: Vec<Vec<Vec<u8>>> = Vec::new();
         for threads in [1, 2, 8] {
             let empty = schema(&Contract::default());
-            let mut part =
+            let part =
                 parts(&text, 99_999, &empty, Options { threads, chunk_bytes: 50_000, ..Options::default() })
                     .remove(0);
-            let table = settle(&mut part, &empty);
+            let (part, table) = settle(part, &empty);
             let encoder = Encoder { compression, parallel: threads > 1, ..ENCODER };
             files.push(vec![encoder.encode(&part, &table).unwrap(), encoder.encode_rejects(&part).unwrap()]);
         }
@@ -150,8 +149,8 @@ fn what_is_written_is_what_the_part_holds() {
         field(row / 5_000 % 2 == 0, "list", format_args!("[{},{}]", noise % 3, row / 9_999));
         text.push_str("}\n");
     }
-    let mut part = parts(text.as_bytes(), 1 << 20, &empty, Options::default()).remove(0);
-    let table = settle(&mut part, &empty);
+    let part = parts(text.as_bytes(), 1 << 20, &empty, Options::default()).remove(0);
+    let (part, table) = settle(part, &empty);
     assert_eq!((part.rows, part.rejects.len(), part.columns.len()), (150_000, 0, 12));
     for compression in [Compression::Snappy, Compression::Zstd] {
         let file = Encoder { compression, ..ENCODER }.encode(&part, &table).unwrap();
@@ -219,8 +218,8 @@ fn rows_of_a_part_are_in_a_file_as_they_are_in_the_file_of_all() {
     let mut text = Vec::new();
     kit.write_ndjson(&mut text, 3_000_000).unwrap();
     let empty = schema(&Contract::default());
-    let mut part = parts(&text, 1 << 20, &empty, Options::default()).remove(0);
-    let table = settle(&mut part, &empty);
+    let part = parts(&text, 1 << 20, &empty, Options::default()).remove(0);
+    let (part, table) = settle(part, &empty);
     let whole = read(ENCODER.encode(&part, &table).unwrap());
     let rows = part.rows;
     let many = (0..rows / 8).map(|at| (8 * at, 8 * at + 1 + at % 7)).collect();
@@ -251,9 +250,11 @@ fn rows_of_a_part_are_in_a_file_as_they_are_in_the_file_of_all() {
 }
 
 #[test]
-fn a_part_that_was_not_settled_is_refused() {
+fn a_part_that_was_settled_against_another_schema_is_refused() {
     let empty: Arc<Schema> = schema(&Contract::empty());
     let part = parts(b"{\"new\":1}", 9, &empty, Options::default()).remove(0);
+    let fit = part.fit(&empty, &Limits::default());
+    let part = part.settle(&fit);
     let error = ENCODER.encode(&part, &empty).unwrap_err();
     assert_eq!(error.to_string(), "column new (double) is not in the table");
 }
@@ -262,11 +263,11 @@ fn a_part_that_was_not_settled_is_refused() {
 fn rows_tell_their_hours_and_those_of_an_hour_are_a_file() {
     let empty = schema(&Contract::default());
     let text = b"{\"ts\":1772355600000,\"a\":1}\n{\"ts\":1772359200000,\"b\":2}\n{\"a\":3}\n{\"ts\":1772355601000}\n";
-    let mut part = parts(text, 64, &empty, Options::default()).remove(0);
+    let part = parts(text, 64, &empty, Options::default()).remove(0);
     let hours = part.hours(&iotlake_flatten::Path::dotted("ts"));
     let told: Vec<Option<i8>> = hours.iter().map(|hour| hour.map(|hour| hour.hour)).collect();
     assert_eq!(told, [Some(9), Some(10), None, Some(9)]);
-    let table = settle(&mut part, &empty);
+    let (part, table) = settle(part, &empty);
     let batch = read(ENCODER.encode_rows(&part, &[0..1, 3..4], &table).unwrap());
     let records = batch.column_by_name("_record").unwrap().as_primitive::<Int64Type>();
     assert_eq!(records.values().to_vec(), [1, 4]);

@@ -4,7 +4,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use iotlake_flatten::{Contract, Identity, Kind, Limits, Options, Part, Path, Schema, Type};
+use iotlake_flatten::{
+    Contract, Identity, Kind, Limits, Options, Path, Schema, SettledPart, TableColumn, Type,
+};
 use proptest::prelude::*;
 use serde_json::{Map, Value};
 
@@ -15,24 +17,24 @@ fn tight() -> Limits {
 }
 
 /// One part, fitted to a table that then has its new columns.
-fn settled(bytes: &[u8], schema: &Schema, limits: Limits) -> (Part, Schema) {
+fn settled(bytes: &[u8], schema: &Schema, limits: Limits) -> (SettledPart, Schema) {
     let options = Options { limits, ..Options::default() };
     let mut all = parts(bytes, usize::MAX, &Arc::new(schema.clone()), options);
     assert_eq!(all.len(), 1);
-    let mut part = all.remove(0);
+    let part = all.remove(0);
     let fit = part.fit(schema, &limits);
     let mut grown = schema.clone();
     for identity in &fit.register {
         grown.register(identity);
     }
     assert_eq!(part.fit(&grown, &limits).register, [], "fitted twice, nothing more is new");
-    part.settle(&fit);
+    let part = part.settle(&fit);
     assert!(part.columns.iter().all(|column| grown.place(&column.identity).is_some()));
     (part, grown)
 }
 
 /// The records as the columns and the overflow of a part tell them, nested again, without nulls.
-fn told(part: &Part) -> Vec<Value> {
+fn told(part: &SettledPart) -> Vec<Value> {
     let mut records = vec![Value::Object(Map::new()); part.rows as usize];
     for column in &part.columns {
         for (row, text) in cells(&column.cells) {
@@ -189,14 +191,33 @@ fn names_live_side_by_side() {
     let unique: std::collections::BTreeSet<_> = names.iter().collect();
     assert_eq!(unique.len(), names.len());
     let plain: Vec<&str> = names.iter().map(String::as_str).filter(|name| !has_hash(name)).collect();
-    assert_eq!(plain, ["temp", "a.b", "x", "x.string", "x_y"]);
+    assert_eq!(plain, ["a.b", "temp", "temp.string", "x", "x.string", "x_y"]);
     assert!(names.iter().any(|name| name.starts_with("year_")));
     assert!(names.iter().any(|name| name.starts_with("_source_")));
-    assert_eq!(names.iter().filter(|name| has_hash(name)).count(), 7, "{names:?}");
+    assert_eq!(names.iter().filter(|name| has_hash(name)).count(), 6, "{names:?}");
     let long = "k".repeat(300);
     let mut schema = schema.clone();
     let name = schema.register(&Identity::new(Path::new([long]), Kind::Double)).name.clone();
     assert_eq!(name.len(), 127);
+}
+
+#[test]
+fn the_exact_lower_case_key_gets_the_plain_name_whatever_sorts_before_it() {
+    let named = |text: &str| -> BTreeMap<String, String> {
+        let (_, schema) = settled(text.as_bytes(), &schema(&Contract::empty()), Limits::default());
+        let named = |column: &TableColumn| (column.identity.path.to_json(), column.name.clone());
+        schema.columns().iter().map(named).collect()
+    };
+    let names = named(r#"{"temperature":1,"Temperature":2,"TEMPERATURE":3,"Zone":{"Id":4},"a":5}"#);
+    assert_eq!(names[r#"["temperature"]"#], "temperature");
+    assert!(has_hash(&names[r#"["Temperature"]"#]) && has_hash(&names[r#"["TEMPERATURE"]"#]), "{names:?}");
+    assert_eq!(names[r#"["Zone","Id"]"#], "zone.id");
+    // Also where the exact one is of a kind that sorts behind, and where a dot is in a key.
+    let names = named(r#"{"t":{"v":"x"},"T":{"v":1},"T.v":true}"#);
+    assert_eq!(names[r#"["t","v"]"#], "t.v");
+    // What has no exact one beside it keeps its place and its name.
+    let names = named(r#"{"Only":1,"ONLY":2}"#);
+    assert_eq!(names[r#"["ONLY"]"#], "only");
 }
 
 fn has_hash(name: &str) -> bool {
@@ -227,4 +248,51 @@ fn declared_types_send_values_where_they_say() {
     assert_eq!(column("j", Kind::Json), [r#"{"b":[1,2]}"#, "3", r#""x""#]);
     assert_eq!(column("t", Kind::Timestamp), ["1772355600000000", "1772355600123000"]);
     assert_eq!(part.ignored, 2);
+}
+
+#[test]
+fn a_path_that_is_too_long_is_no_column_and_nothing_of_it_is_lost() {
+    let key = |bytes: usize| "k".repeat(bytes);
+    let text = format!(
+        "{{\"{0}\":{{\"{1}\":1,\"{1}x\":{{\"b\":[2, 3],\"a\":{{}},\"c\":null,\"A\":-0.0}},\"n\":null}},\"z\":true}}\n\
+         {{\"z\":false,\"{2}\":{{\"e\":1e400}}}}\n{{\"{2}\":null}}\n{{\"{2}\":7}}\n",
+        key(1000),
+        key(24),
+        key(70_000)
+    );
+    let (part, table) = settled(text.as_bytes(), &schema(&Contract::empty()), Limits::default());
+    let long = Path::new([key(1000)]);
+    let expected = [
+        Identity::new(long.clone(), Kind::Json),
+        Identity::new(long.child(&key(24)), Kind::Double),
+        Identity::new(Path::new(["z"]), Kind::Boolean),
+    ];
+    let found: Vec<Identity> = table.columns().iter().map(|column| column.identity.clone()).collect();
+    assert_eq!(found, expected);
+    assert!(!part.spilled, "the length of a path depends on nothing");
+    let json = crate::support::column(&part, &[&key(1000)], Kind::Json);
+    assert_eq!(json, BTreeMap::from([(0, format!("{{\"{}x\":{{\"A\":-0,\"b\":[2,3]}}}}", key(24)))]));
+    let rest = part.overflow().map(cells).unwrap();
+    let of = |value: &str| format!("{{\"{}\":{value}}}", key(70_000));
+    assert_eq!(rest, BTreeMap::from([(1, of("{\"e\":\"1e400\"}")), (3, of("7"))]));
+    // However it is cut, and with threads that read it side by side.
+    let whole = parts(text.as_bytes(), usize::MAX, &schema(&Contract::empty()), Options::default());
+    for (chunk, threads, block) in [(1000, 1, 100), (70_001, 2, 16), (usize::MAX, 4, 50)] {
+        let options = Options { threads, chunk_bytes: block, ..Options::default() };
+        assert_eq!(parts(text.as_bytes(), chunk, &schema(&Contract::empty()), options), whole);
+    }
+}
+
+#[test]
+fn a_declared_path_has_its_column_however_long_it_is() {
+    let long = "k".repeat(5000);
+    let contract = Contract::empty().declare(&long, Type::Bigint);
+    let text = format!("{{\"{long}\":1,\"{long}x\":2}}\n{{\"{long}\":{{\"a\":3}}}}\n{{\"{long}\":\"s\"}}\n");
+    let (part, table) = settled(text.as_bytes(), &schema(&contract), Limits::default());
+    assert_eq!(table.columns().len(), 1);
+    assert_eq!(crate::support::column(&part, &[&long], Kind::Long), BTreeMap::from([(0, "1".to_owned())]));
+    let rest = part.overflow().map(cells).unwrap();
+    assert_eq!(rest[&0], format!("{{\"{long}x\":2}}"));
+    assert_eq!(rest[&1], format!("{{\"{long}\":{{\"a\":3}}}}"));
+    assert_eq!(rest[&2], format!("{{\"{long}\":\"s\"}}"));
 }

@@ -5,4 +5,6 @@
 mod agreement;
 mod encoding;
 mod limits;
+mod resumption;
 mod support;
+mod work;

@@ -7,7 +7,7 @@ import { dirname, join, resolve } from 'node:path';
 
 const INFRA = resolve(__dirname, '../..');
 const DOCUMENTS = ['infra/README.md', 'docs/migration.md', 'TROUBLESHOOTING.md'];
-const COMMANDS = ['wizard', 'end-to-end', 'compare', 'offer-view', 'uninstall'];
+const COMMANDS = ['wizard', 'token', 'end-to-end', 'compare', 'offer-view', 'uninstall'];
 
 const SCRIPTS = (
   JSON.parse(readFileSync(join(INFRA, 'package.json'), 'utf8')) as { scripts: Partial<Record<string, string>> }

@@ -1,25 +1,26 @@
 //! Servers that stand in for AWS, and other programs, started by the tests that need them.
 //!
 //! Out comes the address of a server that answers. What must stay true: a server listens on 127.0.0.1 alone and on a
-//! port that was free; it ends with its [`Server`], and with the test process however that ends (its keeper waits for
+//! port that nobody else is given; it ends with its [`Server`], and with the test process however that ends (its keeper waits for
 //! the end of a pipe that only this process holds); it sees none of this machine's own settings of AWS.
 
 use std::fs::{self, File};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::OnceLock;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use iotlake_fixtures::Port;
 use serde_json::Value;
 use tempfile::TempDir;
 
 /// The region of every server.
 pub const REGION: &str = "eu-west-1";
 
-/// How long a server may take to answer for the first time, on a machine that is busy compiling.
-const START: Duration = Duration::from_secs(90);
+/// How long a server may take to answer for the first time, on a machine that is busy with much else.
+const START: Duration = Duration::from_secs(240);
 
 /// Between two looks at something that is awaited.
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
@@ -99,8 +100,9 @@ impl Server {
 
     /// A ministack of one's own whose MQTT broker listens with mutual TLS; its port is beside it.
     pub fn with_broker() -> (Server, u16) {
-        let broker = free_ports(1)[0];
-        let (endpoint, process) = start("ministack", |port, command| {
+        let port = Port::reserve();
+        let broker = port.number();
+        let (endpoint, mut process) = start("ministack", |port, command| {
             command.arg(tool("python")).args(["-c", LOCAL_MINISTACK]);
             ministack(port, command)
                 .env("IOT_MTLS_ENABLED", "1")
@@ -108,6 +110,7 @@ impl Server {
                 .env("IOT_MQTT_PORT", broker.to_string());
             "/_ministack/health"
         });
+        process.ports.push(port);
         (Server { endpoint, process }, broker)
     }
 
@@ -176,23 +179,18 @@ impl Faults {
 
 /// Starts the program that `arrange` writes into the command for a port, and waits until the path that it tells
 /// answers there; without a path, until the port takes connections.
-pub fn start(name: &str, arrange: impl Fn(u16, &mut Command) -> &'static str) -> (String, Process) {
-    let mut last = String::new();
-    // A port that was free a moment ago may be taken when the server asks for it.
-    for _ in 0..3 {
-        let port = free_ports(1)[0];
-        let folder = tempfile::Builder::new().prefix(name).tempdir().expect("a folder for temporary files");
-        let mut command = Command::new(tool("python"));
-        command.args(["-c", KEEPER]).current_dir(folder.path());
-        without_aws(&mut command);
-        let path = arrange(port, &mut command);
-        let mut process = Process::spawn(command, folder);
-        match process.answers(port, path) {
-            Ok(()) => return (endpoint(port), process),
-            Err(reason) => last = format!("{name}: {reason}; it printed\n{}", process.log()),
-        }
+pub fn start(name: &str, arrange: impl FnOnce(u16, &mut Command) -> &'static str) -> (String, Process) {
+    let port = Port::reserve();
+    let mut path = "";
+    let mut process = Process::run(name, |command| {
+        path = arrange(port.number(), command);
+    });
+    if let Err(reason) = process.answers(port.number(), path) {
+        panic!("{name}: {reason}; it printed\n{}", process.log());
     }
-    panic!("{last}");
+    let endpoint = endpoint(port.number());
+    process.ports.push(port);
+    (endpoint, process)
 }
 
 /// Takes this machine's own settings of AWS out of a command's environment.
@@ -205,12 +203,6 @@ pub fn without_aws(command: &mut Command) -> &mut Command {
 
 fn endpoint(port: u16) -> String {
     format!("http://127.0.0.1:{port}")
-}
-
-/// Ports that are free now; all different, for each is held until all are found.
-pub fn free_ports(count: usize) -> Vec<u16> {
-    let held: Vec<_> = (0..count).map(|_| TcpListener::bind("127.0.0.1:0").expect("a free port")).collect();
-    held.iter().map(|listener| listener.local_addr().expect("it is bound").port()).collect()
 }
 
 /// The workspace.
@@ -230,6 +222,8 @@ pub fn tool(name: &str) -> PathBuf {
 pub struct Process {
     keeper: Child,
     folder: TempDir,
+    /// Given back after the keeper has ended.
+    ports: Vec<Port>,
 }
 
 impl Process {
@@ -238,7 +232,7 @@ impl Process {
         let log = File::create(folder.path().join("log")).expect("the folder is ours");
         let errors = log.try_clone().expect("a second handle");
         let keeper = command.stdin(Stdio::piped()).stdout(log).stderr(errors).spawn();
-        Process { keeper: keeper.expect("the Python of `make venv` starts"), folder }
+        Process { keeper: keeper.expect("the Python of `make venv` starts"), folder, ports: Vec::new() }
     }
 
     /// Runs a program that listens nowhere.

@@ -8,19 +8,14 @@ use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use aws_config::{BehaviorVersion, Region, SdkConfig};
-use aws_sdk_lambda::primitives::Blob;
-use aws_sdk_lambda::types::{
-    Architecture, Environment, FunctionCode, FunctionResponseType, Runtime, ScalingConfig,
-};
 use aws_sdk_s3::types::{Event, NotificationConfiguration, QueueConfiguration};
-use aws_sdk_sqs::types::QueueAttributeName;
-use iotlake::aws::{Aws, Credentials};
+use iotlake::aws::Aws;
 use iotlake::lake::Lake;
 use iotlake::ledger::{LedgerError, Receipt};
 use iotlake::location::{CatalogChoice, LazyAws, Location};
 use serde_json::{Value, json};
 
+use crate::neighbours::{self, sqs};
 use crate::servers::{ACCESS_KEY, ACCOUNT, Kind, REGION, Server, tool};
 
 const FUNCTION: &str = "ingest";
@@ -35,8 +30,6 @@ const RECEIVES: u32 = 3;
 pub struct Account {
     pub server: Server,
     pub aws: Aws,
-    sqs: aws_sdk_sqs::Client,
-    lambda: aws_sdk_lambda::Client,
     pub raw: String,
     lake: String,
     pub queue: String,
@@ -49,20 +42,15 @@ impl Account {
     pub fn new(zip: Vec<u8>, database: &'static str, variables: &[(&str, &str)]) -> Account {
         let server = Server::start(Kind::Ministack);
         let aws = server.aws();
-        let config = config(&aws, &server);
-        let (sqs, lambda) = (aws_sdk_sqs::Client::new(&config), aws_sdk_lambda::Client::new(&config));
         let (raw, lake) = (server.bucket("raw"), server.bucket("lake"));
-        let dead = queue(&aws, &sqs, "ingest-dead", &[]);
+        let dead = queue(&server, "ingest-dead", &json!({}));
         let redrive =
             json!({"deadLetterTargetArn": queue_arn("ingest-dead"), "maxReceiveCount": RECEIVES.to_string()});
         // In an account it is six times the function's time-out; here what is dead shall be so soon. A message that
         // comes back while it is still being worked on does no harm, which this shows by the way.
-        let settings = [
-            (QueueAttributeName::VisibilityTimeout, "10".to_owned()),
-            (QueueAttributeName::RedrivePolicy, redrive.to_string()),
-        ];
-        let queue = queue(&aws, &sqs, "ingest", &settings);
-        let account = Account { server, aws, sqs, lambda, raw, lake, queue, dead, database };
+        let settings = json!({"VisibilityTimeout": "10", "RedrivePolicy": redrive.to_string()});
+        let queue = queue(&server, "ingest", &settings);
+        let account = Account { server, aws, raw, lake, queue, dead, database };
         account.create_function(zip, variables);
         account
     }
@@ -70,46 +58,28 @@ impl Account {
     fn create_function(&self, zip: Vec<u8>, variables: &[(&str, &str)]) {
         let (lake, catalog) = (format!("s3://{}/iot", self.lake), format!("glue:{}", self.database));
         let own = [("IOTLAKE_LAKE", &*lake), ("IOTLAKE_CATALOG", &*catalog)];
-        let variables =
-            own.iter().chain(variables).map(|(name, value)| (name.to_string(), value.to_string()));
-        let create = self
-            .lambda
-            .create_function()
-            .function_name(FUNCTION)
-            .runtime(Runtime::from("provided.al2023"))
-            .architectures(Architecture::X8664)
-            .handler("bootstrap")
-            .role(format!("arn:aws:iam::{ACCOUNT}:role/ingest"))
-            .memory_size(512)
-            .timeout(60)
-            .environment(Environment::builder().set_variables(Some(variables.collect())).build())
-            .code(FunctionCode::builder().zip_file(Blob::new(zip)).build());
-        self.aws.wait(create.send()).unwrap_or_else(|error| panic!("{error:?}\n{}", self.server.log()));
+        let variables: BTreeMap<&str, &str> = own.iter().chain(variables).copied().collect();
+        neighbours::create_function(&self.server, FUNCTION, &zip, 60, &json!(variables));
     }
 
     /// Invokes the function; its answer, which must not be an error.
     pub fn invoke(&self, event: &Value) -> Value {
-        let payload = Blob::new(event.to_string());
-        let invoke = self.lambda.invoke().function_name(FUNCTION).payload(payload).send();
-        let answer = self.aws.wait(invoke).unwrap_or_else(|error| panic!("{error:?}\n{}", self.server.log()));
-        let text = answer.payload().map(|payload| String::from_utf8_lossy(payload.as_ref()).into_owned());
-        let text = text.unwrap_or_default();
-        assert_eq!(answer.function_error(), None, "{text}\n{}", self.server.log());
-        serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}"))
+        let (is_well, answer) = neighbours::invoke(&self.server, FUNCTION, event);
+        assert!(is_well, "{answer}\n{}", self.server.log());
+        answer
     }
 
     /// Leads from the raw bucket through the queue to the function.
     pub fn connect(&self) {
-        let mapping = self
-            .lambda
-            .create_event_source_mapping()
-            .function_name(FUNCTION)
-            .event_source_arn(queue_arn("ingest"))
-            .batch_size(10)
-            .maximum_batching_window_in_seconds(1)
-            .scaling_config(ScalingConfig::builder().maximum_concurrency(3).build())
-            .function_response_types(FunctionResponseType::ReportBatchItemFailures);
-        self.aws.wait(mapping.send()).unwrap();
+        let mapping = json!({
+            "FunctionName": FUNCTION,
+            "EventSourceArn": queue_arn("ingest"),
+            "BatchSize": 10,
+            "MaximumBatchingWindowInSeconds": 1,
+            "ScalingConfig": {"MaximumConcurrency": 3},
+            "FunctionResponseTypes": ["ReportBatchItemFailures"],
+        });
+        neighbours::lambda(&self.server, "2015-03-31/event-source-mappings", &mapping);
         let to_queue = QueueConfiguration::builder()
             .queue_arn(queue_arn("ingest"))
             .events(Event::from("s3:ObjectCreated:*"))
@@ -144,36 +114,28 @@ impl Account {
 
     /// Messages of a queue: those that wait, and those that are being worked on.
     pub fn messages(&self, queue: &str) -> (u64, u64) {
-        let (waiting, taken) = (
-            QueueAttributeName::ApproximateNumberOfMessages,
-            QueueAttributeName::ApproximateNumberOfMessagesNotVisible,
-        );
-        let ask = self.sqs.get_queue_attributes().queue_url(queue);
-        let ask = ask.attribute_names(waiting.clone()).attribute_names(taken.clone());
-        let answer = self.aws.wait(ask.send()).unwrap();
-        let number = |name| answer.attributes().unwrap()[&name].parse().unwrap();
-        (number(waiting), number(taken))
+        let names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"];
+        let ask = json!({"QueueUrl": queue, "AttributeNames": names});
+        let answer = sqs(&self.server, "GetQueueAttributes", &ask);
+        let number = |name| answer["Attributes"][name].as_str().expect("SQS tells it").parse().unwrap();
+        (number(names[0]), number(names[1]))
     }
 
     pub fn send(&self, body: &str) {
-        self.aws.wait(self.sqs.send_message().queue_url(&self.queue).message_body(body).send()).unwrap();
+        sqs(&self.server, "SendMessage", &json!({"QueueUrl": self.queue, "MessageBody": body}));
     }
 
     /// The bodies in the dead-letter queue.
     pub fn dead_letters(&self) -> BTreeSet<String> {
+        let receive = json!({"QueueUrl": self.dead, "MaxNumberOfMessages": 10, "VisibilityTimeout": 600});
         let mut bodies = BTreeSet::new();
         loop {
-            let receive = self
-                .sqs
-                .receive_message()
-                .queue_url(&self.dead)
-                .max_number_of_messages(10)
-                .visibility_timeout(600);
-            let answer = self.aws.wait(receive.send()).unwrap();
-            if answer.messages().is_empty() {
+            let answer = sqs(&self.server, "ReceiveMessage", &receive);
+            let messages = answer["Messages"].as_array().cloned().unwrap_or_default();
+            if messages.is_empty() {
                 return bodies;
             }
-            bodies.extend(answer.messages().iter().map(|message| message.body().unwrap().to_owned()));
+            bodies.extend(messages.iter().map(|message| message["Body"].as_str().unwrap().to_owned()));
         }
     }
 
@@ -210,26 +172,10 @@ impl Account {
     }
 }
 
-/// As the engine itself reaches the server, for services it does not use.
-fn config(aws: &Aws, server: &Server) -> SdkConfig {
-    let load = aws_config::defaults(BehaviorVersion::latest())
-        .http_client(aws_smithy_http_client::Builder::new().build_http())
-        .endpoint_url(server.endpoint())
-        .region(Region::new(REGION))
-        .credentials_provider(Credentials::new(ACCESS_KEY.0, ACCESS_KEY.1, None, None, "test"))
-        .load();
-    aws.wait(load)
-}
-
-fn queue(
-    aws: &Aws,
-    sqs: &aws_sdk_sqs::Client,
-    name: &str,
-    attributes: &[(QueueAttributeName, String)],
-) -> String {
-    let attributes = attributes.iter().cloned().collect();
-    let created = aws.wait(sqs.create_queue().queue_name(name).set_attributes(Some(attributes)).send());
-    created.unwrap().queue_url().unwrap().to_owned()
+/// Makes a queue and tells its address.
+fn queue(server: &Server, name: &str, attributes: &Value) -> String {
+    let created = sqs(server, "CreateQueue", &json!({"QueueName": name, "Attributes": attributes}));
+    created["QueueUrl"].as_str().expect("SQS tells it").to_owned()
 }
 
 fn queue_arn(name: &str) -> String {
