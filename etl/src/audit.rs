@@ -8,7 +8,7 @@
 //! before the files they name, files before the catalog that knows their columns, and a file that no receipt names yet
 //! is no finding but an orphan.
 
-mod file;
+pub(crate) mod file;
 mod receipts;
 mod rule;
 
@@ -19,6 +19,7 @@ use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
 use crate::catalog::{Catalog, CatalogError, REJECTS_SUFFIX};
 use crate::error::Error;
 use crate::partition::Partition;
+use crate::place::FileName;
 use crate::storage::{ObjectMeta, Storage};
 
 use file::{Expected, Facts};
@@ -226,17 +227,13 @@ impl TableAudit<'_> {
         if checked.partition.is_none() {
             find(Rule::FolderName, format!("`{folder}` is not written as year=YYYY/month=MM/day=DD/hour=HH"));
         }
-        let hash = name.split_once('-').filter(|(hash, part)| {
-            let is_hexadecimal = |byte: u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
-            let is_part = !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
-            hash.len() == 32 && hash.bytes().all(is_hexadecimal) && is_part
-        });
+        let hash = FileName::parse(&format!("{name}.parquet")).map(|name| name.hash);
         if hash.is_none() {
             find(Rule::FileName, "the name is not <32 hexadecimal digits>-<part>.parquet".to_owned());
         }
         checked.facts = file::check(self.storage, meta, self.expected, &mut checked.findings)?;
         let source = checked.facts.as_ref().and_then(|facts| facts.source.as_deref());
-        if let (Some((hash, _)), Some(source)) = (hash, source)
+        if let (Some(hash), Some(source)) = (hash, source)
             && crate::digest::source_hash(source) != hash
         {
             let message = format!("the name is not that of its source, {source}");

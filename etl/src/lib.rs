@@ -22,11 +22,11 @@ pub mod ledger;
 pub mod location;
 pub mod partition;
 pub mod pipeline;
+pub mod place;
 pub mod plan;
 #[cfg(feature = "query")]
 pub mod query;
 pub mod remote;
-mod replace;
 pub mod source;
 pub mod storage;
 pub mod turns;

@@ -171,7 +171,7 @@ pub(super) fn check(
 }
 
 /// The footer, or why it is none.
-fn read_footer(
+pub(crate) fn read_footer(
     storage: &dyn Storage,
     meta: &ObjectMeta,
 ) -> Result<Result<ParquetMetaData, String>, StorageError> {
