@@ -8,8 +8,7 @@
 //! before the files they name, files before the catalog that knows their columns, and a file that no receipt names yet
 //! is no finding but an orphan.
 
-mod file;
-mod name;
+pub(crate) mod file;
 mod receipts;
 mod rule;
 mod unclaimed;
@@ -23,11 +22,11 @@ use crate::catalog::{Catalog, CatalogError, REJECTS_SUFFIX};
 use crate::digest::source_hash;
 use crate::error::Error;
 use crate::partition::Partition;
+use crate::place::FileName;
 use crate::storage::{ObjectMeta, Storage};
 
 pub(crate) use file::{Described, described};
 use file::{Expected, Facts};
-use name::Named;
 use receipts::{Claims, Held};
 pub use rule::{Rule, Severity};
 pub(crate) use unclaimed::{Unclaimed, unclaimed};
@@ -234,7 +233,7 @@ impl TableAudit<'_> {
         if checked.partition.is_none() {
             find(Rule::FolderName, format!("`{folder}` is not written as year=YYYY/month=MM/day=DD/hour=HH"));
         }
-        let named = Named::of(rest);
+        let named = rest.rsplit('/').next().and_then(FileName::parse);
         if named.is_none() {
             find(Rule::FileName, "the name is not <32 hexadecimal digits>-<part>.parquet".to_owned());
         }
@@ -242,11 +241,11 @@ impl TableAudit<'_> {
         let mut find = |rule, message: String| checked.findings.push(Finding::new(rule, &meta.key, message));
         let facts = checked.facts.as_ref();
         let source = facts.and_then(|facts| facts.source.as_deref());
-        if let (Some(named), Some(source)) = (named, source) {
-            let part = facts.and_then(|facts| facts.part).unwrap_or(named.part);
+        if let (Some(named), Some(source)) = (&named, source) {
+            let part = facts.and_then(|facts| facts.part).unwrap_or(named.part.into());
             if source_hash(source) != named.hash {
                 find(Rule::FileName, format!("the name is not that of its source, {source}"));
-            } else if part != named.part {
+            } else if part != u64::from(named.part) {
                 find(Rule::FileName, format!("the name says part {}, the file says {part}", named.part));
             }
         }
@@ -269,7 +268,7 @@ impl TableAudit<'_> {
 }
 
 /// What a file of a source with a receipt, which does not name the file, does to those who read it.
-fn stale(revision: u64, receipt: &Held) -> String {
+fn stale(revision: u32, receipt: &Held) -> String {
     let does = match revision.cmp(&receipt.revision) {
         Ordering::Less => "is left of what its source was before: who reads by path reads stale rows",
         Ordering::Equal => {

@@ -12,10 +12,13 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use iotlake_flatten::{Contract, Schema};
 
 use crate::catalog::{CatalogError, Table};
+use crate::error::Error;
 use crate::lake::Lake;
-use crate::pipeline::{Counts, Outcome, Pipeline, PipelineError, Run, Shared, Status, Watch};
+use crate::pipeline::{
+    Counts, Leftovers, Outcome, Pipeline, PipelineError, Remark, Run, Shared, Status, Watch,
+};
 use crate::plan::Plan;
-use crate::source::SourceObject;
+use crate::source::{KeyPattern, SourceObject};
 use crate::storage::Storage;
 use crate::turns::Turns;
 use crate::view::View;
@@ -27,6 +30,8 @@ pub struct Options {
     pub run: Run,
     /// The contract of the table, if it has to be made.
     pub contract: Contract,
+    /// How keys tell their hour, as the plan had it.
+    pub key_pattern: Option<KeyPattern>,
     /// A view on the table.
     pub view: Option<View>,
     /// Sources processed side by side.
@@ -64,8 +69,10 @@ pub struct Summary {
     pub counts: Counts,
     /// Their rejects by reason.
     pub rejects_by_reason: BTreeMap<&'static str, u64>,
-    /// What a person should know though nothing failed.
+    /// What a person should know though nothing failed: damage in compressed streams.
     pub warnings: Vec<String>,
+    /// The same of files that are there or were.
+    pub remarks: Vec<Remark>,
 }
 
 impl Summary {
@@ -77,7 +84,10 @@ impl Summary {
 
     fn add(&mut self, source: &SourceObject, result: Result<Outcome, PipelineError>) {
         match result {
-            Ok(outcome) if outcome.status == Status::AlreadyDone => self.already_done += 1,
+            Ok(outcome) if outcome.status == Status::AlreadyDone => {
+                self.already_done += 1;
+                self.remarks.extend(outcome.remarks);
+            }
             Ok(outcome) => {
                 self.done += 1;
                 self.counts.add(&outcome.counts);
@@ -85,6 +95,7 @@ impl Summary {
                     *self.rejects_by_reason.entry(reason).or_default() += count;
                 }
                 self.warnings.extend(outcome.warnings);
+                self.remarks.extend(outcome.remarks);
             }
             Err(PipelineError::Stopped) => self.not_reached += 1,
             Err(error) => self.failed.push((source.identity.clone(), error)),
@@ -97,7 +108,7 @@ impl Summary {
 /// Setting `stop` ends the run after the parts that are being written; what is done stays done.
 ///
 /// # Errors
-/// Only if the table or its view cannot be made; what happens to sources is in the summary.
+/// Only if the table or its view cannot be made, or the lake not be looked at; what happens to sources is in the summary.
 pub fn backfill(
     lake: &Lake,
     from: &dyn Storage,
@@ -105,10 +116,11 @@ pub fn backfill(
     options: &Options,
     stop: &AtomicBool,
     observer: &dyn Observer,
-) -> Result<Summary, CatalogError> {
+) -> Result<Summary, Error> {
     let run = &options.run;
     let table = ensure_table(lake, options)?;
-    let shared = Shared::new(table);
+    let leftovers = Leftovers::list(&*lake.storage, &run.table, plan, run.replace)?;
+    let shared = Shared::with_leftovers(table, leftovers);
     let turns = Turns::default();
     let next = AtomicUsize::new(0);
     let summary = Mutex::new(Summary { sources: plan.sources.len() as u64, ..Summary::default() });
@@ -166,7 +178,8 @@ impl Watch for Reading<'_> {
 pub fn ensure_table(lake: &Lake, options: &Options) -> Result<Table, CatalogError> {
     let run = &options.run;
     let schema = Schema::new(options.contract.clone());
-    let table = lake.catalog.create_table(&Table::new(&run.table, schema, run.partition_by.clone()))?;
+    let table = Table::new(&run.table, schema, run.partition_by.clone());
+    let table = lake.catalog.create_table(&table.with_key_pattern(options.key_pattern.clone()))?;
     if let Some(view) = &options.view
         && lake.catalog.view(&view.name)?.as_ref() != Some(view)
     {

@@ -14,6 +14,7 @@ use crate::audit::{Unclaimed, unclaimed};
 use crate::digest::source_hash;
 use crate::error::Error;
 use crate::lake::Lake;
+use crate::place::FileName;
 use crate::storage::Storage;
 
 /// A file that can be taken away.
@@ -73,8 +74,8 @@ pub fn find(lake: &Lake) -> Result<Found, Error> {
 /// If the receipt cannot be read or the file not removed.
 pub fn remove(lake: &Lake, stale: &Stale) -> Result<bool, Error> {
     let Some(receipt) = lake.ledger().head(&stale.table, &stale.source)? else { return Ok(false) };
-    let mut named = receipt.outputs.iter().chain(&receipt.rejects);
-    if named.any(|output| output.key == stale.key) {
+    let name = stale.key.rsplit('/').next().and_then(FileName::parse);
+    if receipt.names(&stale.key) || name.is_none_or(|name| name.revision > receipt.revision) {
         return Ok(false);
     }
     lake.storage.delete(&stale.key)?;

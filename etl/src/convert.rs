@@ -236,7 +236,7 @@ fn read(
     let options = Options { threads: settings.threads, limits: settings.limits, ..Options::default() };
     let flattener = Flattener::new(Arc::new(declared.clone()), options);
     let spares = flattener.spares();
-    let sink = &mut |part: Part| -> Result<(), ConvertError> {
+    let sink = &mut |part: Part, _is_all: bool| -> Result<(), ConvertError> {
         spares.give_back(sink(part)?);
         Ok(())
     };

@@ -1,11 +1,12 @@
 //! The ledger: which sources are done.
 //!
 //! A source is done when its receipt is there, and only then: an output file may be all that a crash left of a run.
-//! A receipt is put-if-absent after every other effect. Its place depends on the identity of the source alone, so that
-//! it is found whatever options a later run has.
+//! A receipt is put after every other effect: if there is none, or by compare-and-swap in place of one of a lower
+//! revision. Its place depends on the identity of the source alone, so that it is found whatever options a later run has.
 //!
-//! What must stay true: a receipt depends on the source, the table and the options, not on the run that wrote it (no
-//! times, no order of arrival), so that a run that was killed and one that was not leave the same bytes.
+//! What must stay true: a receipt depends on the source, the table, the options and the revision, not on the run that
+//! wrote it (no times, no order of arrival), so that a run that was killed and one that was not leave the same bytes; the
+//! revision of the receipt of a source only grows; the files of a source are exactly those that its receipt names.
 
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -16,13 +17,17 @@ use sha2::{Digest as _, Sha256};
 
 pub use crate::digest::{Digest, source_hash};
 use crate::partition::{Partition, PartitionBy};
+use crate::place::{FileName, Place};
 use crate::source::KeyPattern;
-use crate::storage::{Put, Storage, StorageError};
+use crate::storage::{Put, Storage, StorageError, Swap};
 
 const RECEIPTS: &str = "_iotlake/receipts";
 
 /// The newest format of receipts that this version reads, and the one it writes.
 const FORMAT: u64 = 1;
+
+/// How often a receipt is tried to be put while others change the one that is there.
+const TRIES: u32 = 16;
 
 /// That a source is done, and how.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -41,6 +46,9 @@ pub struct Receipt {
     pub digest: String,
     /// The layout of the outputs.
     pub layout: u32,
+    /// How many other ways to write the source were begun before: part of the names of the outputs.
+    #[serde(default, skip_serializing_if = "is_first")]
+    pub revision: u32,
     /// The options that the outputs depend on.
     pub options: ReceiptOptions,
     /// The data files, in the order of their keys.
@@ -50,6 +58,14 @@ pub struct Receipt {
     pub rejects: Vec<Output>,
     /// What became of the records.
     pub counts: Counts,
+    /// Keys of the files that earlier revisions may have had. They are removed once this receipt stands; a run that was
+    /// stopped all the while may still write one of them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub replaced: Vec<String>,
+}
+
+fn is_first(revision: &u32) -> bool {
+    *revision == 0
 }
 
 impl Receipt {
@@ -83,7 +99,7 @@ pub struct Output {
     pub digest: String,
 }
 
-/// What can be told of a done source without its receipt being read.
+/// What can be told of a done source, without its receipt being read where the storage keeps notes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Note {
     /// [`Receipt::size`].
@@ -92,6 +108,20 @@ pub struct Note {
     pub etag: Option<String>,
     /// When the receipt was written, if the storage knows.
     pub written: Option<SystemTime>,
+    /// The receipt itself, if it was read.
+    pub receipt: Option<Box<Receipt>>,
+}
+
+/// A receipt as it stands: readable, or why not.
+pub type Standing = Result<Receipt, LedgerError>;
+
+/// What [`Ledger::put`] found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Placed {
+    /// The receipt stands.
+    Stands,
+    /// One of a higher revision stands; nothing was changed.
+    Newer,
 }
 
 /// What became of the records of a source: `records = rows + rejected`.
@@ -158,12 +188,10 @@ impl LedgerError {
     /// What the user can do about it, if that is known.
     pub fn hint(&self) -> Option<&'static str> {
         match self {
-            LedgerError::Conflict { .. } => Some(
-                "sources are immutable; if this one was changed on purpose, ingest it again with --replace",
-            ),
+            LedgerError::Conflict { .. } => Some("another run came first; run again to see what stands now"),
             LedgerError::Newer { .. } => Some("upgrade iotlake"),
             LedgerError::Damaged { .. } => {
-                Some("remove it; the next run ingests the source again, to the same bytes")
+                Some("ingest its source again with --replace, which writes it anew")
             }
             LedgerError::Collision { .. } => Some("ingest one of the two sources into another table"),
             LedgerError::Storage(source) => source.hint(),
@@ -199,11 +227,14 @@ impl Ledger {
         let written = meta.modified;
         let noted = meta.note.as_deref().and_then(|note| read_note(note, identity));
         if let Some((size, etag)) = noted {
-            return Ok(Some(Note { size, etag, written }));
+            return Ok(Some(Note { size, etag, written, receipt: None }));
         }
         // Without a note, or with one that is not of this source, the receipt itself has the word.
         let receipt = self.head(table, identity)?;
-        Ok(receipt.map(|Receipt { size, etag, .. }| Note { size, etag, written }))
+        Ok(receipt.map(|receipt| {
+            let (size, etag) = (receipt.size, receipt.etag.clone());
+            Note { size, etag, written, receipt: Some(Box::new(receipt)) }
+        }))
     }
 
     /// The receipt of a source; `None` if it is not done.
@@ -211,35 +242,69 @@ impl Ledger {
     /// # Errors
     /// [`LedgerError::Collision`] if the receipt there is that of another source.
     pub fn head(&self, table: &str, identity: &str) -> Result<Option<Receipt>, LedgerError> {
-        let key = Ledger::key(table, identity);
-        let Some(bytes) = self.storage.read(&key)? else { return Ok(None) };
-        let receipt = self.parse(&key, &bytes)?;
-        if receipt.source != identity {
-            let (there, asked) = (receipt.source, identity.to_owned());
-            return Err(LedgerError::Collision { uri: self.storage.uri(&key), there, asked });
-        }
-        Ok(Some(receipt))
+        self.standing(table, identity)?.transpose()
     }
 
-    /// Notes that a source is done. An equal receipt that is there already is success.
+    /// As [`Ledger::head`], for whoever goes on where there is a receipt that cannot be read.
     ///
     /// # Errors
-    /// [`LedgerError::Conflict`] if the one that is there differs; nothing is changed.
-    pub fn put(&self, table: &str, receipt: &Receipt) -> Result<(), LedgerError> {
+    /// If the storage fails.
+    pub fn standing(&self, table: &str, identity: &str) -> Result<Option<Standing>, LedgerError> {
+        let key = Ledger::key(table, identity);
+        Ok(self.storage.read(&key)?.map(|bytes| self.receipt_of(identity, &key, &bytes)))
+    }
+
+    fn receipt_of(&self, identity: &str, key: &str, bytes: &[u8]) -> Standing {
+        let receipt = self.parse(key, bytes)?;
+        if receipt.source != identity {
+            let (there, asked) = (receipt.source, identity.to_owned());
+            return Err(LedgerError::Collision { uri: self.storage.uri(key), there, asked });
+        }
+        Ok(receipt)
+    }
+
+    /// Notes that a source is done, in place of a receipt of a lower revision, or of one that cannot be read. An equal
+    /// receipt that is there already is success.
+    ///
+    /// # Errors
+    /// [`LedgerError::Conflict`] if one of the same revision is there and differs; nothing is changed.
+    pub fn put(&self, table: &str, receipt: &Receipt) -> Result<Placed, LedgerError> {
         let key = Ledger::key(table, &receipt.source);
         let mut bytes = serde_json::to_vec_pretty(receipt).expect("a receipt has text keys and integers");
         bytes.push(b'\n');
-        if self.storage.put_noted(&key, &bytes, &note_of(receipt))? == Put::Created {
-            return Ok(());
-        }
-        let Some(there) = self.head(table, &receipt.source)? else {
-            // Removed between the two looks, by a `--replace` of somebody else.
-            return self.conflict(&key, receipt, "another run is replacing it");
+        let create = || match receipt.strays(table).is_empty() {
+            true => self.storage.put_noted(&key, &bytes, &note_of(receipt)),
+            // A note would keep whoever comes later from reading what to look for.
+            false => self.storage.put_if_absent(&key, &bytes),
         };
-        match there.difference(receipt) {
-            None => Ok(()),
-            Some(difference) => self.conflict(&key, receipt, &difference),
+        // Of a first revision there mostly is none; of a later one there mostly is.
+        if receipt.revision == 0 && create()? == Put::Created {
+            return Ok(Placed::Stands);
         }
+        for _ in 0..TRIES {
+            let Some(there) = self.storage.read(&key)? else {
+                match create()? {
+                    Put::Created => return Ok(Placed::Stands),
+                    Put::AlreadyThere => continue,
+                }
+            };
+            match self.receipt_of(&receipt.source, &key, &there) {
+                Ok(standing) if standing.revision > receipt.revision => return Ok(Placed::Newer),
+                Ok(standing) if standing.revision == receipt.revision => {
+                    return match standing.difference(receipt) {
+                        None => Ok(Placed::Stands),
+                        Some(difference) => self.conflict(&key, receipt, &difference),
+                    };
+                }
+                Ok(_) | Err(LedgerError::Damaged { .. }) if receipt.revision > 0 => {
+                    if self.storage.compare_and_swap(&key, Some(&there), &bytes)? == Swap::Done {
+                        return Ok(Placed::Stands);
+                    }
+                }
+                other => return other.map(|_| Placed::Newer),
+            }
+        }
+        self.conflict(&key, receipt, "other runs changed it every time")
     }
 
     /// Shows every receipt of a table, by day. An error of `visit` ends the listing and is returned.
@@ -288,10 +353,16 @@ impl Ledger {
         serde_json::from_slice(bytes).map_err(damaged)
     }
 
-    fn conflict(&self, key: &str, receipt: &Receipt, difference: &str) -> Result<(), LedgerError> {
+    fn conflict(&self, key: &str, receipt: &Receipt, difference: &str) -> Result<Placed, LedgerError> {
         let (identity, difference) = (receipt.source.clone(), difference.to_owned());
         Err(LedgerError::Conflict { uri: self.storage.uri(key), identity, difference })
     }
+}
+
+/// The key that every attempt of one part has first where rows are filed by arrival, in the folder of rows or of rejects.
+pub(crate) fn first_key(table: &str, identity: &str, hour: Option<Partition>, of_rejects: bool) -> String {
+    let name = FileName { hash: source_hash(identity), part: 0, revision: 0 };
+    Place { of_rejects, partition: hour.unwrap_or(Partition::UNKNOWN), name }.key(table)
 }
 
 /// The note of a receipt: format, size, etag or `-`, and the SHA-256 of the identity, which itself may be too long.
@@ -318,6 +389,24 @@ fn identity_hash(identity: &str) -> String {
 }
 
 impl Receipt {
+    /// Whether the file under `key` is one of the source's.
+    pub fn names(&self, key: &str) -> bool {
+        self.outputs.iter().chain(&self.rejects).any(|output| output.key == key)
+    }
+
+    /// Keys under which a run that was stopped long ago may still leave a file, which is none of the source's: those of
+    /// earlier revisions, and those that every attempt of one part touches first, where this one did not.
+    pub fn strays(&self, table: &str) -> Vec<String> {
+        let mut strays = self.replaced.clone();
+        let first = |of_rejects| first_key(table, &self.source, self.options.hour, of_rejects);
+        if self.options.partition_by == PartitionBy::Arrival && !self.names(&first(false)) {
+            strays.extend([first(false), first(true)].into_iter().filter(|key| !self.names(key)));
+        }
+        strays.sort_unstable();
+        strays.dedup();
+        strays
+    }
+
     /// The first thing in which `other`, a receipt of the same source, differs from this one, for messages.
     pub fn difference(&self, other: &Receipt) -> Option<String> {
         fn show(value: &impl Serialize) -> String {
@@ -335,6 +424,7 @@ impl Receipt {
         compare!(digest, "the digest of its bytes");
         compare!(etag, "its etag");
         compare!(layout, "the layout");
+        compare!(revision, "the revision");
         compare!(options.partition_by, "partition-by");
         compare!(options.hour, "the hour in its key");
         compare!(options.compression, "the compression");

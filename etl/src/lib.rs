@@ -23,12 +23,12 @@ pub mod ledger;
 pub mod location;
 pub mod partition;
 pub mod pipeline;
+pub mod place;
 pub mod plan;
 #[cfg(feature = "query")]
 pub mod query;
 pub mod rebuild;
 pub mod remote;
-mod replace;
 pub mod source;
 pub mod storage;
 pub mod turns;

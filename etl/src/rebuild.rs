@@ -14,6 +14,7 @@
 mod order;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
 
 use iotlake_flatten::{Contract, Identity, Schema, SchemaError, TableColumn};
 use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
@@ -22,6 +23,8 @@ use crate::audit::{Described, described};
 use crate::catalog::{Catalog, CatalogError, REJECTS_SUFFIX, Table};
 use crate::ledger::{Ledger, LedgerError, Receipt};
 use crate::partition::{Partition, PartitionBy};
+use crate::place::Place;
+use crate::source::KeyPattern;
 use crate::storage::{ObjectMeta, Storage, StorageError};
 
 const RECEIPTS: &str = "_iotlake/receipts/";
@@ -61,6 +64,9 @@ pub enum RebuildError {
     /// Receipts were written under different options.
     #[error("the receipts of table {table} disagree about partition-by: {one} and {other}")]
     Options { table: String, one: PartitionBy, other: PartitionBy },
+    /// Keys tell another hour than the one by which they were filed.
+    #[error("{identity} was filed under {filed}, and its key tells {told}")]
+    Hour { identity: String, filed: String, told: String },
     /// The columns are not those of a table.
     #[error("the files of table {table} do not make a table")]
     Schema { table: String, source: SchemaError },
@@ -90,6 +96,7 @@ impl RebuildError {
             RebuildError::Order { .. } | RebuildError::Schema { .. } => {
                 Some("some files are of another table: move them out of the lake")
             }
+            RebuildError::Hour { .. } => Some("say how the table's keys tell their hour: --key-pattern"),
             RebuildError::Options { .. } => {
                 Some("some receipts are of another table: move them out of the lake")
             }
@@ -115,17 +122,19 @@ pub fn tables(storage: &dyn Storage) -> Result<BTreeSet<String>, StorageError> {
     Ok(tables)
 }
 
-/// What files and receipts in `ledger` and `storage` say of the table `name`, which was made with `contract`.
+/// What files and receipts in `storage` say of the table `name`, which was made with `contract` and of sources whose keys
+/// tell their hour by `pattern`.
 ///
 /// # Errors
 /// See [`RebuildError`]; nothing is written.
 pub fn read(
-    storage: &dyn Storage,
-    ledger: &Ledger,
+    storage: &Arc<dyn Storage>,
     name: &str,
     contract: &Contract,
+    pattern: &KeyPattern,
 ) -> Result<Rebuilt, RebuildError> {
-    let said = Said::read(ledger, name)?;
+    let said = Said::read(&Ledger::new(storage.clone()), name, pattern)?;
+    let storage = &**storage;
     let (layout, partition_by) = match (said.layout, said.partition_by) {
         (Some(layout), Some(partition_by)) => (layout, partition_by),
         _ => return Err(RebuildError::Nothing { table: name.to_owned() }),
@@ -149,7 +158,10 @@ pub fn read(
     let unfilled = declared.columns().iter().filter(|column| !is_filled(column));
     Ok(Rebuilt {
         unfilled: unfilled.map(|column| column.name.clone()).collect(),
-        table: Table { name: name.to_owned(), schema, partition_by, layout },
+        table: Table {
+            layout,
+            ..Table::new(name, schema, partition_by).with_key_pattern(Some(pattern.clone()))
+        },
         partitions: said.partitions,
         reject_partitions: said.reject_partitions,
         files: files.len(),
@@ -196,13 +208,19 @@ struct Said {
 }
 
 impl Said {
-    fn read(ledger: &Ledger, table: &str) -> Result<Said, RebuildError> {
+    fn read(ledger: &Ledger, table: &str, pattern: &KeyPattern) -> Result<Said, RebuildError> {
         let mut said = Said::default();
-        ledger.list(table, |receipt| said.add(table, &receipt))?;
+        ledger.list(table, |receipt| said.add(table, &receipt, pattern))?;
         Ok(said)
     }
 
-    fn add(&mut self, table: &str, receipt: &Receipt) -> Result<(), RebuildError> {
+    fn add(&mut self, table: &str, receipt: &Receipt, pattern: &KeyPattern) -> Result<(), RebuildError> {
+        let (filed, told) = (receipt.options.hour, pattern.hour(&receipt.source));
+        if receipt.options.partition_by == PartitionBy::Arrival && filed != told {
+            let show = |hour: Option<Partition>| hour.map_or("no hour".to_owned(), |hour| hour.to_string());
+            let identity = receipt.source.clone();
+            return Err(RebuildError::Hour { identity, filed: show(filed), told: show(told) });
+        }
         self.receipts += 1;
         // Files of older layouts stay readable, and the table has that of its first.
         self.layout = Some(self.layout.map_or(receipt.layout, |layout| layout.min(receipt.layout)));
@@ -211,14 +229,9 @@ impl Said {
             let (one, other) = (by.clone(), receipt.options.partition_by.clone());
             return Err(RebuildError::Options { table: table.to_owned(), one, other });
         }
-        let hour = |folder: &str, key: &str| {
-            let rest = key.strip_prefix(folder)?.strip_prefix('/')?;
-            Partition::from_folder(rest.rsplit_once('/')?.0)
-        };
-        let rejects = format!("{table}{REJECTS_SUFFIX}");
-        self.partitions.extend(receipt.outputs.iter().filter_map(|output| hour(table, &output.key)));
-        self.reject_partitions
-            .extend(receipt.rejects.iter().filter_map(|output| hour(&rejects, &output.key)));
+        let hour = |key: &str| Place::parse(table, key).map(|place| place.partition);
+        self.partitions.extend(receipt.outputs.iter().filter_map(|output| hour(&output.key)));
+        self.reject_partitions.extend(receipt.rejects.iter().filter_map(|output| hour(&output.key)));
         Ok(())
     }
 }

@@ -7,6 +7,8 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::SystemTime;
 
+use serde::{Deserialize, Serialize};
+
 use crate::partition::Partition;
 
 /// An object to ingest.
@@ -39,7 +41,8 @@ pub struct SourceObject {
 /// let hour = pattern.hour("s3://raw/dt=2026-03-01/hh=05/a.json").unwrap();
 /// assert_eq!(hour.to_string(), "2026-03-01T05");
 /// ```
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct KeyPattern {
     /// The ways to try, first the one that wins.
     ways: Vec<Vec<Token>>,
@@ -137,6 +140,20 @@ impl Default for KeyPattern {
 impl fmt::Display for KeyPattern {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.text)
+    }
+}
+
+impl From<KeyPattern> for String {
+    fn from(pattern: KeyPattern) -> String {
+        pattern.text
+    }
+}
+
+impl TryFrom<String> for KeyPattern {
+    type Error = PatternError;
+
+    fn try_from(text: String) -> Result<KeyPattern, PatternError> {
+        text.parse()
     }
 }
 

@@ -112,7 +112,7 @@ fn name(identity: &str) -> &str {
 }
 
 fn digest_of(from: &dyn Storage, source: &SourceObject) -> Result<String, StorageError> {
-    let mut reader = from.get(&source.key)?.reader;
+    let mut reader = from.get_source(&source.key)?.reader;
     let mut digest = Digest::new();
     let mut buffer = vec![0; 1 << 20];
     loop {

@@ -118,6 +118,15 @@ impl Schema {
         &self.columns[place]
     }
 
+    /// The schema as it was when it had so many columns and its contract so many declarations; `None` if it never had.
+    /// Both only ever grow at their ends.
+    pub fn prefix(&self, columns: usize, declared: usize) -> Option<Schema> {
+        let columns = self.columns.get(..columns)?.to_vec();
+        let contract =
+            Contract { columns: self.contract.columns.get(..declared)?.to_vec(), ..self.contract.clone() };
+        Some(Schema::from_columns(contract, columns).expect("they were the columns of a schema"))
+    }
+
     /// The contract under which the table was made.
     pub fn contract(&self) -> &Contract {
         &self.contract
@@ -136,5 +145,25 @@ impl Schema {
     /// The column of `identity`, if it is registered.
     pub fn column(&self, identity: &Identity) -> Option<&TableColumn> {
         self.place(identity).map(|place| &self.columns[place])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::contract::Type;
+    use crate::path::Kind;
+
+    #[test]
+    fn a_prefix_is_the_schema_as_it_was() {
+        let before = Schema::new(Contract::default());
+        let mut after = before.clone();
+        after.register(&Identity::new(Path::dotted("a.b"), Kind::Double));
+        assert_eq!(after.prefix(1, 1), Some(before));
+        assert_eq!(after.prefix(2, 1), Some(after.clone()));
+        assert_eq!(after.prefix(3, 1), None);
+        assert_eq!(after.prefix(1, 2), None);
+        let declared = Schema::new(Contract::default().declare("x", Type::String));
+        assert_eq!(declared.prefix(1, 1), Some(Schema::new(Contract::default())));
     }
 }

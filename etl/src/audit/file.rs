@@ -238,7 +238,7 @@ fn records(footer: &ParquetMetaData) -> Option<(u64, u64)> {
 }
 
 /// The footer, or why it is none.
-fn read_footer(
+pub(crate) fn read_footer(
     storage: &dyn Storage,
     meta: &ObjectMeta,
 ) -> Result<Result<ParquetMetaData, String>, StorageError> {

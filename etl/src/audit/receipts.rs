@@ -9,13 +9,13 @@ use std::io::Read;
 use std::sync::OnceLock;
 
 use super::file::Facts;
-use super::name::{self, Named};
 use super::{Audit, Depth, Finding, Rule};
 use crate::catalog::REJECTS_SUFFIX;
 use crate::digest::{Digest, source_hash};
 use crate::error::Error;
 use crate::ledger::{Counts, Ledger, Output, Receipt};
 use crate::partition::{Partition, PartitionBy};
+use crate::place::{FileName, Place};
 use crate::storage::{ObjectMeta, Storage, StorageError};
 
 const RECEIPTS: &str = "_iotlake/receipts/";
@@ -35,7 +35,7 @@ pub(super) struct Claims {
 /// What is kept of a receipt.
 pub(super) struct Held {
     pub(super) key: String,
-    pub(super) revision: u64,
+    pub(super) revision: u32,
     source: String,
     layout: u32,
     counts: Counts,
@@ -82,7 +82,7 @@ pub(super) fn read(storage: &dyn Storage, audit: &mut Audit) -> Result<Claims, E
             continue;
         };
         match parse(&bytes) {
-            Ok(parsed) => claims.add(table, &key, parsed, Digest::of(&bytes), &mut audit.findings),
+            Ok(receipt) => claims.add(table, &key, receipt, Digest::of(&bytes), &mut audit.findings),
             Err(reason) => audit.findings.push(Finding::new(Rule::ReceiptUnreadable, &key, reason)),
         }
         claims.tables.insert(table.to_owned());
@@ -90,18 +90,13 @@ pub(super) fn read(storage: &dyn Storage, audit: &mut Audit) -> Result<Claims, E
     Ok(claims)
 }
 
-/// A receipt and its revision.
-fn parse(bytes: &[u8]) -> Result<(Receipt, u64), String> {
-    let mut value: serde_json::Value =
+fn parse(bytes: &[u8]) -> Result<Receipt, String> {
+    let value: serde_json::Value =
         serde_json::from_slice(bytes).map_err(|error| format!("is no JSON: {error}"))?;
     if let Some(format) = value["format"].as_u64().filter(|format| *format > Receipt::FORMAT) {
         return Err(format!("was written by a newer iotlake (format {format})"));
     }
-    let revision = value.as_object_mut().and_then(|fields| fields.remove("revision"));
-    let revision = revision.map_or(Some(0), |revision| revision.as_u64());
-    let revision = revision.ok_or_else(|| "is no receipt: its revision is no number".to_owned())?;
-    let receipt = serde_json::from_value(value).map_err(|error| format!("is no receipt: {error}"))?;
-    Ok((receipt, revision))
+    serde_json::from_value(value).map_err(|error| format!("is no receipt: {error}"))
 }
 
 impl Claims {
@@ -116,14 +111,7 @@ impl Claims {
         self.by_source.get(&(table.to_owned(), source.to_owned())).map(|place| &self.receipts[*place])
     }
 
-    fn add(
-        &mut self,
-        table: &str,
-        key: &str,
-        (receipt, revision): (Receipt, u64),
-        digest: String,
-        findings: &mut Vec<Finding>,
-    ) {
+    fn add(&mut self, table: &str, key: &str, receipt: Receipt, digest: String, findings: &mut Vec<Finding>) {
         let before = findings.len();
         let mut find = |rule, message: String| findings.push(Finding::new(rule, key, message));
         let place = Ledger::key(table, &receipt.source);
@@ -141,7 +129,7 @@ impl Claims {
         let mut files = Vec::new();
         for (folder, outputs) in sides {
             for output in outputs {
-                if let Some(reason) = check_key(&folder, &receipt, revision, &output.key) {
+                if let Some(reason) = check_key(&folder, &receipt, &output.key) {
                     find(Rule::ReceiptOutput, format!("names {}, which {reason}", output.key));
                     continue;
                 }
@@ -159,7 +147,7 @@ impl Claims {
         if is_in_place {
             self.by_source.insert((table.to_owned(), receipt.source.clone()), held);
         }
-        let Receipt { source, layout, counts, .. } = receipt;
+        let Receipt { source, layout, counts, revision, .. } = receipt;
         let (key, is_sound) = (key.to_owned(), findings.len() == before);
         self.receipts.push(Held { key, revision, source, layout, counts, digest, files, is_sound });
     }
@@ -224,18 +212,21 @@ fn check_balance(receipt: &Receipt, find: &mut impl FnMut(Rule, String)) {
 }
 
 /// Why `key` cannot be that of a file in `folder` that is `receipt`'s.
-fn check_key(folder: &str, receipt: &Receipt, revision: u64, key: &str) -> Option<String> {
+fn check_key(folder: &str, receipt: &Receipt, key: &str) -> Option<String> {
     if !key.starts_with(folder) || !key[folder.len()..].starts_with('/') {
         return Some(format!("does not lie in {folder}/"));
     }
-    let Some(named) = Named::of(key) else { return Some("no file of iotlake is named so".to_owned()) };
+    let name = key.rsplit('/').next().and_then(FileName::parse);
+    let Some(named) = name else { return Some("no file of iotlake is named so".to_owned()) };
     if named.hash != source_hash(&receipt.source) {
         return Some("is named as that of another source".to_owned());
     }
-    if named.revision != revision {
-        return Some(format!("is of revision {}; the receipt is of {revision}", named.revision));
+    if named.revision != receipt.revision {
+        return Some(format!("is of revision {}; the receipt is of {}", named.revision, receipt.revision));
     }
-    let Some(hour) = name::hour(folder, key) else { return Some("lies in the folder of no hour".to_owned()) };
+    let Some(Place { partition: hour, .. }) = Place::parse(folder, key) else {
+        return Some("lies in the folder of no hour".to_owned());
+    };
     let by_arrival = receipt.options.partition_by == PartitionBy::Arrival || folder.ends_with(REJECTS_SUFFIX);
     let expected = receipt.options.hour.unwrap_or(Partition::UNKNOWN);
     (by_arrival && hour != expected)

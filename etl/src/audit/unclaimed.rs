@@ -2,10 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use super::name::Named;
 use super::{Audit, file, receipts};
 use crate::catalog::REJECTS_SUFFIX;
 use crate::error::Error;
+use crate::place::FileName;
 use crate::storage::Storage;
 
 /// A file below a table that no receipt names.
@@ -16,13 +16,13 @@ pub(crate) struct Unclaimed {
     pub(crate) table: String,
     pub(crate) bytes: u64,
     /// By its name; 0 if that says none.
-    pub(crate) revision: u64,
+    pub(crate) revision: u32,
     /// The hash in its name.
     pub(crate) hash: Option<String>,
     /// The source that its footer names.
     pub(crate) source: Option<String>,
     /// The revision of the receipt of that source, if there is one.
-    pub(crate) receipt: Option<u64>,
+    pub(crate) receipt: Option<u32>,
 }
 
 /// The files below `tables`, and below others that have receipts, which no receipt names. Receipts are read before files
@@ -40,14 +40,14 @@ pub(crate) fn unclaimed(storage: &dyn Storage, tables: &BTreeSet<String>) -> Res
                 Ok(())
             })?;
             for meta in listed {
-                let named = Named::of(&meta.key);
+                let named = meta.key.rsplit('/').next().and_then(FileName::parse);
                 let source = file::source(storage, &meta)?;
                 let receipt = source.as_deref().and_then(|source| claims.receipt(&folder, source));
                 found.push(Unclaimed {
                     table: table.clone(),
                     bytes: meta.size,
-                    revision: named.map_or(0, |named| named.revision),
-                    hash: named.map(|named| named.hash.to_owned()),
+                    revision: named.as_ref().map_or(0, |named| named.revision),
+                    hash: named.map(|named| named.hash),
                     receipt: receipt.map(|receipt| receipt.revision),
                     source,
                     key: meta.key,

@@ -19,6 +19,10 @@ pub(super) fn merge(table: &Table, asked: &Table) -> Result<Option<Table>> {
         differ("its layout", table.layout.to_string(), asked.layout.to_string())?;
     }
     differ("partition-by", table.partition_by.to_string(), asked.partition_by.to_string())?;
+    if let (Some(has), Some(asked)) = (&table.key_pattern, &asked.key_pattern) {
+        differ("key-pattern", has.to_string(), asked.to_string())?;
+    }
+    let key_pattern = table.key_pattern.clone().or_else(|| asked.key_pattern.clone());
     let numbers = |contract: &Contract| format!("{:?}", contract.numbers).to_lowercase();
     differ("`numbers`", numbers(there), numbers(wanted))?;
     differ("`part_bytes`", there.part_bytes.to_string(), wanted.part_bytes.to_string())?;
@@ -45,14 +49,14 @@ pub(super) fn merge(table: &Table, asked: &Table) -> Result<Option<Table>> {
         }
         identities.extend(declared.identities());
     }
-    if contract == *there {
+    if contract == *there && key_pattern == table.key_pattern {
         return Ok(None);
     }
     // The columns stay as they are; only what is new comes behind them.
     let columns = table.schema.columns().to_vec();
     let mut schema = Schema::from_columns(contract, columns).expect("they were the columns of a schema");
     super::register(&mut schema, &identities);
-    Ok(Some(Table { schema, ..table.clone() }))
+    Ok(Some(Table { schema, key_pattern, ..table.clone() }))
 }
 
 /// The type that records gave to the path of `declared`, where a declaration would take values away from it.

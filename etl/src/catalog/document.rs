@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{CatalogError, Result, Table};
 use crate::partition::PartitionBy;
+use crate::source::KeyPattern;
 use crate::view::View;
 
 /// The newest format that this version reads, and the one it writes.
@@ -27,6 +28,8 @@ struct TableDocument {
     table: String,
     layout: u32,
     partition_by: PartitionBy,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    key_pattern: Option<KeyPattern>,
     contract: Contract,
     columns: Vec<TableColumn>,
 }
@@ -44,6 +47,7 @@ pub(super) fn write_table(table: &Table) -> Vec<u8> {
         table: table.name.clone(),
         layout: table.layout,
         partition_by: table.partition_by.clone(),
+        key_pattern: table.key_pattern.clone(),
         contract: table.schema.contract().clone(),
         columns: table.schema.columns().to_vec(),
     })
@@ -57,8 +61,8 @@ pub(super) fn read_table(uri: &str, name: &str, bytes: &[u8]) -> Result<Table> {
     }
     let schema = Schema::from_columns(document.contract, document.columns);
     let schema = schema.map_err(|error| damaged(error.to_string()))?;
-    let TableDocument { partition_by, layout, .. } = document;
-    Ok(Table { name: document.table, schema, partition_by, layout })
+    let TableDocument { partition_by, key_pattern, layout, .. } = document;
+    Ok(Table { name: document.table, schema, partition_by, key_pattern, layout })
 }
 
 pub(super) fn write_view(view: &View) -> Vec<u8> {

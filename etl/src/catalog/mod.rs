@@ -29,6 +29,7 @@ pub use glue::GlueCatalog;
 pub use memory::MemoryCatalog;
 
 use crate::partition::{Partition, PartitionBy};
+use crate::source::KeyPattern;
 use crate::view::View;
 
 /// What follows a table's name in that of the table of its rejects.
@@ -50,6 +51,9 @@ pub struct Table {
     pub schema: Schema,
     /// What decides the partition of a row.
     pub partition_by: PartitionBy,
+    /// How keys tell the hour by which rows are filed, where they are filed by arrival: a source has one place for ever.
+    /// `None` until the first run says so.
+    pub key_pattern: Option<KeyPattern>,
     /// The layout of its files, [`LAYOUT`] when it was made.
     pub layout: u32,
 }
@@ -57,7 +61,15 @@ pub struct Table {
 impl Table {
     /// A table to be made, of the current layout.
     pub fn new(name: impl Into<String>, schema: Schema, partition_by: PartitionBy) -> Table {
-        Table { name: name.into(), schema, partition_by, layout: LAYOUT }
+        Table { name: name.into(), schema, partition_by, key_pattern: None, layout: LAYOUT }
+    }
+
+    /// The same, of sources whose keys tell their hour so.
+    #[must_use]
+    pub fn with_key_pattern(mut self, pattern: Option<KeyPattern>) -> Table {
+        // By event time a key only says where rejects go.
+        self.key_pattern = pattern.filter(|_| self.partition_by == PartitionBy::Arrival);
+        self
     }
 
     /// Grows with every change: columns are only ever appended, so their number tells older from newer.

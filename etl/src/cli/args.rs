@@ -101,9 +101,10 @@ pub struct BackfillArgs {
     /// [default: as the table, else `arrival`]
     #[arg(long, value_name = "arrival|event:PATH")]
     pub partition_by: Option<PartitionBy>,
-    /// How keys tell their hour, such as `dt={yyyy}-{MM}-{dd}/hh={HH}/` [default: Firehose's and Hive's ways]
-    #[arg(long, value_name = "PATTERN", default_value_t = KeyPattern::default(), hide_default_value = true)]
-    pub key_pattern: KeyPattern,
+    /// How keys tell their hour, such as `dt={yyyy}-{MM}-{dd}/hh={HH}/` [default: as the table, else Firehose's and
+    /// Hive's ways]
+    #[arg(long, value_name = "PATTERN")]
+    pub key_pattern: Option<KeyPattern>,
     /// Leave out sources of hours before this, such as 2026-03-01 or 2026-03-01T05 (UTC)
     #[arg(long, value_name = "HOUR")]
     pub since: Option<Partition>,
@@ -123,7 +124,7 @@ pub struct BackfillArgs {
     /// Where a local copy came from: the URI of SRC, such as s3://bucket/prefix
     #[arg(long = "as", value_name = "URI", value_parser = parse_known_as)]
     pub known_as: Option<String>,
-    /// Ingest sources anew that were changed since they were ingested; their old rows are removed
+    /// Ingest sources anew, such as those that were changed since; their old rows are removed once the new ones are there
     #[arg(long)]
     pub replace: bool,
     /// Refuse sources that decode to more than this, such as "64 GiB" [default: 1 TiB]
@@ -251,6 +252,9 @@ pub struct RebuildArgs {
     /// What the table was made with: `default`, `rigado`, or a TOML file
     #[arg(long, value_name = "default|rigado|FILE", default_value = "default")]
     pub contract: String,
+    /// How keys tell their hour, as the table was made [default: Firehose's and Hive's ways]
+    #[arg(long, value_name = "PATTERN", default_value_t = KeyPattern::default(), hide_default_value = true)]
+    pub key_pattern: KeyPattern,
     /// Only say what would be made
     #[arg(long)]
     pub dry_run: bool,

@@ -113,13 +113,14 @@ impl Settings {
             (None, Some(table)) => (table.schema.contract().clone(), None),
             (None, None) => (Contract::default(), None),
         };
-        let there = there.map(|table| table.partition_by);
-        let partition_by: PartitionBy = arguments.partition_by.clone().or(there).unwrap_or_default();
+        let (by, pattern) = there.map(|table| (table.partition_by, table.key_pattern)).unzip();
+        let partition_by: PartitionBy = arguments.partition_by.clone().or(by).unwrap_or_default();
+        let key_pattern = arguments.key_pattern.clone().or(pattern.flatten()).unwrap_or_default();
         let plan = PlanOptions {
             known_as: arguments.known_as.clone(),
             since: arguments.since,
             until: arguments.until,
-            key_pattern: arguments.key_pattern.clone(),
+            key_pattern,
             partition_by,
         };
         Ok(Settings { aws, plan, contract, view, table: arguments.table.clone(), arguments })
@@ -158,6 +159,7 @@ impl Settings {
                 limits: Limits::default(),
             },
             contract: self.contract.clone(),
+            key_pattern: Some(self.plan.key_pattern.clone()),
             view: self.view.clone(),
             jobs,
         }
@@ -201,6 +203,9 @@ impl Settings {
         let summary = report.summary;
         for warning in &summary.warnings {
             exit::warn(warning, None);
+        }
+        for remark in &summary.remarks {
+            exit::warn(&remark.message, Some(remark.hint));
         }
         for (_, error) in summary.failed.iter().take(PRINTED_FAILURES) {
             Failure::of(error, error.hint()).print();

@@ -14,8 +14,14 @@ use super::{check_lake, open_failure, read_contract};
 
 /// Runs the command.
 pub fn rebuild(arguments: RebuildArgs) -> Outcome {
-    let RebuildArgs { lake: LakeArgs { lake: location, catalog }, create_database, table, contract, dry_run } =
-        &arguments;
+    let RebuildArgs {
+        lake: LakeArgs { lake: location, catalog },
+        create_database,
+        table,
+        contract,
+        dry_run,
+        ..
+    } = &arguments;
     check_lake(&arguments.lake)?;
     let chosen = read_contract(contract)?;
     if matches!(location, Location::Local(path) if !path.exists()) {
@@ -32,8 +38,7 @@ pub fn rebuild(arguments: RebuildArgs) -> Outcome {
         return Err(Failure::new("the lake has no receipts, so that there is nothing to make tables of"));
     }
     // First all of them, so that one that fails leaves nothing half made.
-    let ledger = lake.ledger();
-    let read = |name: &String| rebuild::read(&*lake.storage, &ledger, name, &chosen.contract);
+    let read = |name: &String| rebuild::read(&lake.storage, name, &chosen.contract, &arguments.key_pattern);
     let rebuilt = names.iter().map(read).collect::<Result<Vec<_>, _>>()?;
     for table in &rebuilt {
         let mut is_new = true;

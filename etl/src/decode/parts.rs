@@ -71,8 +71,8 @@ pub enum Known<'a> {
     Damaged(&'a Damage),
 }
 
-/// Reads what `decoder`, which is at its beginning, decodes, and hands its parts to `sink`: up to its end, or as far as
-/// it was verified before the damage that is known. `again` opens the source a second time, to look it through before
+/// Reads what `decoder`, which is at its beginning, decodes, and hands its parts to `sink`, each with whether it is known
+/// to be all that there is: up to its end, or as far as it was verified before the damage that is known. `again` opens the source a second time, to look it through before
 /// its first part is handed on; without it, nothing that `sink` does may last if this fails.
 ///
 /// # Errors
@@ -82,7 +82,7 @@ pub fn parts<R: Read, E>(
     mut flattener: Flattener,
     known: Known<'_>,
     mut again: Option<&mut dyn FnMut() -> Result<Box<dyn Read + Send>, E>>,
-    sink: &mut impl FnMut(Part) -> Result<(), E>,
+    sink: &mut impl FnMut(Part, bool) -> Result<(), E>,
 ) -> Result<(), Unreadable<E>> {
     let mut buffer = vec![0; READ_BYTES];
     let limit = decoder.limit;
@@ -104,14 +104,13 @@ pub fn parts<R: Read, E>(
                 if is_damaged && left > 0 || expected.is_some_and(|digest| digest != found) {
                     return Err(DecodeError::Changed.into());
                 }
-                let ended = if is_damaged { flattener.finish_broken(sink) } else { flattener.finish(sink) };
-                return ended.map_err(Unreadable::Caller);
+                return finish(flattener, is_damaged, sink).map_err(Unreadable::Caller);
             }
             Ok(count) => flattener.push(&buffer[..count], &mut |part| {
                 if let Some(open) = again.take() {
                     expected = Some(look_through(open().map_err(Unreadable::Caller)?, limit)?);
                 }
-                sink(part).map_err(Unreadable::Caller)
+                sink(part, false).map_err(Unreadable::Caller)
             })?,
             // It was another one when it was looked through.
             Err(error) if error.is_damage() && expected.is_some() => return Err(DecodeError::Changed.into()),
@@ -121,6 +120,30 @@ pub fn parts<R: Read, E>(
             }
             Err(error) => return Err(error.into()),
         }
+    }
+}
+
+/// Hands on what is left. The last part but one waits for the last: at the end of a source there is little behind it.
+fn finish<E>(
+    flattener: Flattener,
+    is_damaged: bool,
+    sink: &mut impl FnMut(Part, bool) -> Result<(), E>,
+) -> Result<(), E> {
+    let mut last: Option<Part> = None;
+    let hold_back = &mut |part| match last.replace(part) {
+        Some(part) => sink(part, false),
+        None => Ok(()),
+    };
+    match is_damaged {
+        true => flattener.finish_broken(hold_back)?,
+        false => flattener.finish(hold_back)?,
+    }
+    match last {
+        Some(part) => {
+            let is_all = part.number == 0;
+            sink(part, is_all)
+        }
+        None => Ok(()),
     }
 }
 

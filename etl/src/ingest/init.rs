@@ -81,9 +81,11 @@ impl Worker {
             (None, Some(table)) => (table.schema.contract().clone(), None),
             (None, None) => (Contract::default(), None),
         };
-        let there = there.map(|table| table.partition_by);
-        let partition_by = settings.partition_by.clone().or(there).unwrap_or_default();
-        let options = Options { run: self.run(partition_by), contract, view, jobs: 1 };
+        let (by, pattern) = there.map(|table| (table.partition_by, table.key_pattern)).unzip();
+        let partition_by = settings.partition_by.clone().or(by).unwrap_or_default();
+        let key_pattern = settings.key_pattern.clone().or(pattern.flatten()).unwrap_or_default();
+        let run = self.run(partition_by);
+        let options = Options { run, contract, key_pattern: Some(key_pattern), view, jobs: 1 };
         let table = ensure_table(&lake, &options).map_err(Error::from)?;
         Ok(json!({
             "table": table.name,

@@ -116,8 +116,8 @@ pub struct Settings {
     pub contract: Option<String>,
     /// What partitions the table, if it was said.
     pub partition_by: Option<PartitionBy>,
-    /// How keys tell their hour.
-    pub key_pattern: KeyPattern,
+    /// How keys tell their hour, if it was said.
+    pub key_pattern: Option<KeyPattern>,
     /// How output files are compressed.
     pub compression: Compression,
     /// Whether `init` makes the database.
@@ -167,11 +167,9 @@ impl Settings {
             partition_by: reader.optional("IOTLAKE_PARTITION_BY", |text| {
                 text.parse::<PartitionBy>().map_err(|error| error.to_string())
             }),
-            key_pattern: reader.or(
-                "IOTLAKE_KEY_PATTERN",
-                |text| text.parse::<KeyPattern>().map_err(|error| error.to_string()),
-                KeyPattern::default,
-            ),
+            key_pattern: reader.optional("IOTLAKE_KEY_PATTERN", |text| {
+                text.parse::<KeyPattern>().map_err(|error| error.to_string())
+            }),
             compression: reader.or("IOTLAKE_COMPRESSION", compression, || Compression::Snappy),
             create_database: reader.or("IOTLAKE_CREATE_DATABASE", flag, || true),
             skip_folders: reader.or("IOTLAKE_SKIP_FOLDERS", folders, || {

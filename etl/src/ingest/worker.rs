@@ -24,7 +24,7 @@ use crate::lake::Lake;
 use crate::location::{LazyAws, Location, OpenError, S3Location};
 use crate::partition::PartitionBy;
 use crate::pipeline::{Outcome, Pipeline, PipelineError, Run, Shared, Status};
-use crate::source::SourceObject;
+use crate::source::{KeyPattern, SourceObject};
 use crate::storage::{S3Storage, Storage, StorageError};
 use crate::turns::Turns;
 
@@ -51,6 +51,7 @@ pub struct Worker {
 #[derive(Debug)]
 struct Opened {
     run: Run,
+    key_pattern: KeyPattern,
     shared: Shared,
 }
 
@@ -218,13 +219,14 @@ impl Worker {
             size: object.size.unwrap_or(0),
             modified: None,
             etag: object.etag.clone(),
-            hour: self.settings.key_pattern.hour(&identity),
+            hour: None,
         };
         if object.size.is_none() || object.etag.is_none() {
             let Some(meta) = from.head(&object.key).map_err(failed)? else { return Ok(None) };
             (source.size, source.etag, source.modified) = (meta.size, meta.etag, meta.modified);
         }
         let opened = self.open()?;
+        source.hour = opened.key_pattern.hour(&identity);
         if source.hour.is_none() && opened.run.partition_by == PartitionBy::Arrival {
             return Err(PipelineError::NoHour { identity });
         }
@@ -252,17 +254,24 @@ impl Worker {
         let name = &self.settings.table;
         let table = self.lake.catalog.table(name)?;
         let table = table.ok_or_else(|| CatalogError::NoTable { name: name.clone() })?;
+        let disagrees = |what: &str, has: String, asked: String| CatalogError::Disagrees {
+            table: name.clone(),
+            what: what.to_owned(),
+            has,
+            asked,
+        };
         if let Some(asked) = self.settings.partition_by.as_ref().filter(|asked| **asked != table.partition_by)
         {
-            return Err(CatalogError::Disagrees {
-                table: name.clone(),
-                what: "partition-by".to_owned(),
-                has: table.partition_by.to_string(),
-                asked: asked.to_string(),
-            });
+            return Err(disagrees("partition-by", table.partition_by.to_string(), asked.to_string()));
         }
+        if let (Some(has), Some(asked)) = (&table.key_pattern, &self.settings.key_pattern)
+            && has != asked
+        {
+            return Err(disagrees("key-pattern", has.to_string(), asked.to_string()));
+        }
+        let key_pattern = self.settings.key_pattern.clone().or(table.key_pattern.clone()).unwrap_or_default();
         let run = self.run(table.partition_by.clone());
-        Ok(opened.insert(Arc::new(Opened { run, shared: Shared::new(table) })).clone())
+        Ok(opened.insert(Arc::new(Opened { run, key_pattern, shared: Shared::new(table) })).clone())
     }
 
     /// How sources are processed for a table that is partitioned so.

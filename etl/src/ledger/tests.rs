@@ -16,6 +16,7 @@ fn receipt(source: &str) -> Receipt {
         size: 10,
         digest: Digest::of(b"x"),
         layout: 1,
+        revision: 0,
         options: ReceiptOptions {
             partition_by: PartitionBy::Arrival,
             hour: KeyPattern::default().hour(source),
@@ -29,6 +30,7 @@ fn receipt(source: &str) -> Receipt {
         }],
         rejects: Vec::new(),
         counts: Counts { records: 1, rows: 1, bytes_decoded: 10, ..Counts::default() },
+        replaced: Vec::new(),
     }
 }
 
@@ -106,5 +108,5 @@ fn what_is_no_receipt_of_the_source_is_an_error() {
     storage.put(&key, b"{\"format\": 1").unwrap();
     let error = ledger.head("t", SOURCE).unwrap_err();
     assert_eq!(error.to_string(), format!("memory://lake/{key}: not a receipt"));
-    assert!(error.hint().unwrap().contains("remove it"));
+    assert!(error.hint().unwrap().contains("--replace"));
 }

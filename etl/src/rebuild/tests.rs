@@ -1,5 +1,3 @@
-use std::sync::Arc;
-
 use iotlake_flatten::{Kind, Path};
 
 use super::*;
@@ -46,8 +44,8 @@ fn columns_stand_as_one_backfill_registers_them_unless_a_file_says_otherwise() {
 
 #[test]
 fn a_table_that_was_never_written_is_not_made_up() {
-    let storage = Arc::new(MemoryStorage::new("lake"));
-    let error = read(&*storage, &Ledger::new(storage.clone()), "t", &Contract::default()).unwrap_err();
+    let storage: Arc<dyn Storage> = Arc::new(MemoryStorage::new("lake"));
+    let error = read(&storage, "t", &Contract::default(), &KeyPattern::default()).unwrap_err();
     assert_eq!(error.to_string(), "table t: there is no receipt of it in the lake");
     assert_eq!(tables(&*storage).unwrap(), BTreeSet::new());
 }

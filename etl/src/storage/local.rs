@@ -20,7 +20,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
-use super::{Body, ObjectMeta, Put, Result, Storage, StorageError, Swap, check_key};
+use super::{Body, ObjectMeta, Put, Result, Storage, StorageError, Swap, WEAK, check_key};
 
 const TEMPORARY: &str = "_iotlake/tmp";
 const LOCKS: &str = "_iotlake/locks";
@@ -273,6 +273,13 @@ impl Storage for LocalStorage {
         Ok(Body::new(self.root.join(key).display().to_string(), meta, file))
     }
 
+    fn get_source(&self, key: &str) -> Result<Body> {
+        let (file, meta) = self.open_file(key)?;
+        let (path, expected) = (self.root.join(key), meta.clone());
+        let uri = path.display().to_string();
+        Ok(Body::new(uri, meta, Unchanged { file, path, expected, got: 0 }))
+    }
+
     fn get_range(&self, key: &str, range: Range<u64>) -> Result<Vec<u8>> {
         let (mut file, meta) = self.open_file(key)?;
         let uri = || self.root.join(key).display().to_string();
@@ -337,6 +344,35 @@ impl Storage for LocalStorage {
         let made = self.write_temporary(b"").map_err(self.error(TEMPORARY))?;
         let removed = File::open(&made.0).and_then(|made| self.remove_old(&folder, &made));
         removed.map_err(self.error(TEMPORARY))
+    }
+}
+
+/// A file that has to be the same, under its name, when its last byte was read: what came of one that was written
+/// meanwhile may be of two versions.
+struct Unchanged {
+    file: File,
+    path: PathBuf,
+    expected: ObjectMeta,
+    got: u64,
+}
+
+impl Read for Unchanged {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.file.read(buffer)?;
+        self.got += count as u64;
+        // That it became longer or shorter is told by whoever counts.
+        if count == 0 && !buffer.is_empty() && self.got == self.expected.size {
+            let now = match fs::metadata(&self.path) {
+                Ok(metadata) => Some(object_meta(self.expected.key.clone(), &metadata)),
+                Err(error) if is_absent(&error) => None,
+                Err(error) => return Err(error),
+            };
+            if now.as_ref() != Some(&self.expected) {
+                let uri = self.path.display().to_string();
+                return Err(io::Error::other(StorageError::Changed { uri }));
+            }
+        }
+        Ok(count)
     }
 }
 
@@ -406,7 +442,22 @@ fn sync_folder(_: &Path) -> io::Result<()> {
 }
 
 fn object_meta(key: String, metadata: &Metadata) -> ObjectMeta {
-    ObjectMeta { key, size: metadata.len(), modified: changed(metadata), etag: None, note: None }
+    ObjectMeta { key, size: metadata.len(), modified: changed(metadata), etag: version(metadata), note: None }
+}
+
+/// Which file it is and when content and file changed: differs wherever the content does, unless it was changed twice
+/// within the grain of the file system's clock. So it is weak, as HTTP has it.
+#[cfg(unix)]
+fn version(metadata: &Metadata) -> Option<String> {
+    use std::os::unix::fs::MetadataExt;
+    let (inode, content, file) = (metadata.ino(), metadata.mtime(), metadata.ctime());
+    let (content_ns, file_ns) = (metadata.mtime_nsec(), metadata.ctime_nsec());
+    Some(format!("{WEAK}{inode:x}-{content}.{content_ns:09}-{file}.{file_ns:09}"))
+}
+
+#[cfg(not(unix))]
+fn version(_: &Metadata) -> Option<String> {
+    None
 }
 
 /// The later of the times at which content and file changed: `mv` and `cp -p` bring an old content time along.

@@ -41,10 +41,18 @@ pub struct ObjectMeta {
     pub size: u64,
     /// When it, or the file that is it, was last changed.
     pub modified: Option<SystemTime>,
-    /// An opaque text that differs whenever the content does; local files have none.
+    /// An opaque text that differs whenever the content does, or, where [`is_weak`], almost always.
     pub etag: Option<String>,
     /// What [`Storage::put_noted`] wrote beside the content, where the storage keeps such.
     pub note: Option<String>,
+}
+
+/// What weak etags begin with, as in HTTP.
+const WEAK: &str = "W/";
+
+/// Whether an etag is made of times, so that changes that follow each other closely may leave it as it is.
+pub fn is_weak(etag: &str) -> bool {
+    etag.starts_with(WEAK)
 }
 
 /// What [`Storage::put_if_absent`] found.
@@ -80,6 +88,12 @@ pub trait Storage: Debug + Send + Sync {
     ///
     /// The reader fails (see [`Body`]) if the bytes are not exactly as many as `meta.size` says.
     fn get(&self, key: &str) -> Result<Body>;
+
+    /// As [`Storage::get`], for an object that others write by other means than a storage's, which may do so while it is
+    /// read: the reader fails with [`StorageError::Changed`] if it is not the same at its end.
+    fn get_source(&self, key: &str) -> Result<Body> {
+        self.get(key)
+    }
 
     /// Reads the bytes in `range`. A range that ends behind the object is [`StorageError::ShortBody`].
     fn get_range(&self, key: &str, range: Range<u64>) -> Result<Vec<u8>>;

@@ -141,6 +141,7 @@ fn options(contract: Contract) -> Options {
             limits: Limits::default(),
         },
         contract,
+        key_pattern: None,
         view: None,
         jobs: 2,
     }

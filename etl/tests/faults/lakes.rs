@@ -37,8 +37,6 @@ pub struct Scenario {
     other: fn(&Workshop, &Path) -> Vec<String>,
     before: Seen,
     after: Seen,
-    /// Whether who reads in between is promised anything.
-    is_atomic: bool,
 }
 
 const CONTRACT: &str = "part_bytes = 4096\n\n[[column]]\npath = \"ts\"\ntype = \"bigint\"\n";
@@ -112,8 +110,7 @@ impl Workshop {
         let before = base.map_or_else(Seen::new, |base| seen(base).unwrap());
         let after = seen(&self.lake(&format!("{name}, done"), base, arguments)).unwrap();
         assert!(after.values().map(BTreeMap::len).sum::<usize>() > 50);
-        let is_atomic = name != "replace";
-        Scenario { name, base: base.map(Path::to_owned), arguments, other, before, after, is_atomic }
+        Scenario { name, base: base.map(Path::to_owned), arguments, other, before, after }
     }
 
     /// A folder of its own for one run, with the lake it begins with.
@@ -172,7 +169,7 @@ impl Scenario {
 
     /// Whoever reads now sees every source as it was, or as it shall be.
     fn check_between(&self, lake: &Path) -> Result<(), String> {
-        if !lake.is_dir() || !self.is_atomic {
+        if !lake.is_dir() {
             return Ok(());
         }
         let now = seen(lake).map_err(|reason| format!("a reader in between: {reason}"))?;

@@ -62,6 +62,7 @@ impl Lake {
             size: bytes.len() as u64,
             digest: Digest::of(bytes),
             layout: LAYOUT,
+            revision: 0,
             options: ReceiptOptions {
                 partition_by: PartitionBy::Arrival,
                 hour: KeyPattern::default().hour(identity),
@@ -70,6 +71,7 @@ impl Lake {
             outputs: Vec::new(),
             rejects: Vec::new(),
             counts: Counts { bytes_decoded: bytes.len() as u64, ..Counts::default() },
+            replaced: Vec::new(),
         };
         for part in parts {
             self.write_part(table, partition, part, &mut receipt);

@@ -1,5 +1,6 @@
 //! Whole lakes, written and read.
 
+mod attempts;
 mod audit;
 #[cfg(feature = "cli")]
 mod cli;
@@ -12,3 +13,4 @@ mod query;
 #[cfg(feature = "query")]
 mod readers;
 mod support;
+mod writers;

@@ -28,6 +28,7 @@ pub fn options(contract: Contract, partition_by: PartitionBy) -> Options {
             limits: Limits::default(),
         },
         contract,
+        key_pattern: None,
         view: None,
         jobs: 1,
     }
@@ -127,7 +128,6 @@ pub fn columns(file: &[u8]) -> BTreeMap<String, usize> {
 }
 
 /// `_source` and `_record` of every row of a Parquet file.
-#[cfg(feature = "cli")]
 pub fn lineage(file: &[u8]) -> Vec<(String, i64)> {
     use arrow::array::AsArray;
     use arrow::datatypes::Int64Type;

@@ -13,6 +13,7 @@ use iotlake_flatten::{Contract, Identity, Kind, Path, Schema, TableColumn};
 
 use crate::catalog::{REJECTS_SUFFIX, Table};
 use crate::partition::PartitionBy;
+use crate::source::KeyPattern;
 
 /// The newest format of parameters that this version reads, and the one it writes.
 pub(super) const FORMAT: u64 = 1;
@@ -23,6 +24,7 @@ pub(super) const FORMAT_PARAMETER: &str = "iotlake.format";
 pub(super) const VIEW_PARAMETER: &str = "iotlake.view";
 const LAYOUT_PARAMETER: &str = "iotlake.layout";
 const PARTITION_BY_PARAMETER: &str = "iotlake.partition_by";
+const KEY_PATTERN_PARAMETER: &str = "iotlake.key_pattern";
 const CONTRACT_PARAMETER: &str = "iotlake.contract";
 /// The table whose rejects a table holds.
 const REJECTS_PARAMETER: &str = "iotlake.rejects_of";
@@ -112,6 +114,10 @@ pub(super) fn read(name: &str, definition: &Definition) -> Result<Table, Flaw> {
     }
     let layout = parse(definition, LAYOUT_PARAMETER, |text| text.parse().ok())?;
     let partition_by: PartitionBy = parse(definition, PARTITION_BY_PARAMETER, |text| text.parse().ok())?;
+    let key_pattern: Option<KeyPattern> = match parameter(definition, KEY_PATTERN_PARAMETER) {
+        Some(_) => Some(parse(definition, KEY_PATTERN_PARAMETER, |text| text.parse().ok())?),
+        None => None,
+    };
     let contract: Contract = parse(definition, CONTRACT_PARAMETER, |text| serde_json::from_str(text).ok())?;
     let keys = definition.partition_keys().iter().map(|key| (key.name(), key.r#type().unwrap_or_default()));
     if !keys.eq(PARTITION_KEYS.map(|key| (key, "string"))) {
@@ -120,7 +126,7 @@ pub(super) fn read(name: &str, definition: &Definition) -> Result<Table, Flaw> {
     }
     let columns = read_columns(columns(definition))?;
     let schema = Schema::from_columns(contract, columns).map_err(|error| Flaw::Damaged(error.to_string()))?;
-    Ok(Table { name: name.to_owned(), schema, partition_by, layout })
+    Ok(Table { name: name.to_owned(), schema, partition_by, key_pattern, layout })
 }
 
 fn parse<T>(definition: &Definition, name: &str, read: impl FnOnce(&str) -> Option<T>) -> Result<T, Flaw> {
@@ -191,7 +197,16 @@ pub(super) fn of_table(table: &Table, location: String) -> TableInput {
         (PARTITION_BY_PARAMETER, table.partition_by.to_string()),
         (CONTRACT_PARAMETER, contract(table)),
     ];
-    parquet(&table.name, location, columns, options)
+    let mut input = parquet(&table.name, location, columns, options);
+    set_key_pattern(&mut input, table);
+    input
+}
+
+fn set_key_pattern(input: &mut TableInput, table: &Table) {
+    if let Some(pattern) = &table.key_pattern {
+        let parameters = input.parameters.get_or_insert_default();
+        parameters.insert(KEY_PATTERN_PARAMETER.to_owned(), pattern.to_string());
+    }
 }
 
 /// The input that makes the table of the rejects of `table`.
@@ -206,6 +221,7 @@ pub(super) fn changed(definition: &Definition, table: &Table) -> TableInput {
     let mut input = unchanged(definition);
     let parameters = input.parameters.get_or_insert_default();
     parameters.insert(CONTRACT_PARAMETER.to_owned(), contract(table));
+    set_key_pattern(&mut input, table);
     let there = columns(definition).len() - EVERY_TABLE.len();
     let new = table.schema.columns()[there..].iter().map(own_column);
     let descriptor = input.storage_descriptor.get_or_insert_with(|| StorageDescriptor::builder().build());

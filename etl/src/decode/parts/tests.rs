@@ -59,10 +59,10 @@ fn take(stored: &[u8], part_bytes: u64, known: Known<'_>, second: &[u8]) -> (Tak
         opened += 1;
         Ok(Box::new(std::io::Cursor::new(second.to_vec())))
     };
-    let mut sink = |mut part: Part| -> Result<(), Infallible> {
+    let mut sink = |part: Part, _is_all: bool| -> Result<(), Infallible> {
         let fit = part.fit(&schema, &Limits::default());
         fit.register.iter().for_each(|identity| _ = schema.register(identity));
-        part.settle(&fit);
+        let part = part.settle(&fit);
         rejects.extend(part.rejects.iter().map(|reject| reject.reason.code()));
         let encoder =
             Encoder { source: "s", options: "{}", compression: Compression::Snappy, parallel: false };

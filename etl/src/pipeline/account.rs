@@ -1,0 +1,117 @@
+//! What became of the bytes and records of a source: accounts that have to balance before there is a receipt.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use iotlake_flatten::Part;
+
+use super::PipelineError;
+use crate::decode::Stored;
+use crate::ledger::Output;
+use crate::partition::Partition;
+
+/// What became of the bytes and records of a source, or of many.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize)]
+pub struct Counts {
+    /// Records found.
+    pub records: u64,
+    /// Records that became rows.
+    pub rows: u64,
+    /// Records that were rejected.
+    pub rejected: u64,
+    /// Values at paths that the contract ignores.
+    pub ignored: u64,
+    /// Bytes of the sources as stored.
+    pub bytes_stored: u64,
+    /// Bytes of the sources decoded.
+    pub bytes_decoded: u64,
+    /// Bytes of the files written.
+    pub bytes_out: u64,
+    /// Files written.
+    pub files: u64,
+    /// Columns that the table did not have before.
+    pub new_columns: u64,
+}
+
+impl Counts {
+    /// Whether every record is a row or a reject.
+    pub fn balances(&self) -> bool {
+        self.records == self.rows + self.rejected
+    }
+
+    /// Adds the counts of another source.
+    pub fn add(&mut self, other: &Counts) {
+        self.records += other.records;
+        self.rows += other.rows;
+        self.rejected += other.rejected;
+        self.ignored += other.ignored;
+        self.bytes_stored += other.bytes_stored;
+        self.bytes_decoded += other.bytes_decoded;
+        self.bytes_out += other.bytes_out;
+        self.files += other.files;
+        self.new_columns += other.new_columns;
+    }
+}
+
+/// Everything an attempt has had written so far.
+#[derive(Default)]
+pub(super) struct Written {
+    pub(super) outputs: Vec<Output>,
+    pub(super) rejects: Vec<Output>,
+    pub(super) partitions: BTreeSet<Partition>,
+    pub(super) reject_partitions: BTreeSet<Partition>,
+    /// Highest number of a record.
+    records: u64,
+    ignored: u64,
+    /// Offset up to which parts account for the decoded source.
+    accounted: u64,
+    pub(super) rejects_by_reason: BTreeMap<&'static str, u64>,
+}
+
+impl Written {
+    /// Takes a part into the accounts.
+    pub(super) fn account(&mut self, part: &Part) {
+        let last_row = part.records.last().copied().unwrap_or(0);
+        let last_reject = part.rejects.last().map_or(0, |reject| reject.record);
+        self.records = self.records.max(last_row).max(last_reject);
+        self.ignored += part.ignored;
+        if part.span.start == self.accounted {
+            self.accounted = part.span.end;
+        }
+        for reject in &part.rejects {
+            *self.rejects_by_reason.entry(reject.reason.code()).or_default() += 1;
+        }
+    }
+
+    /// The accounts of the source `identity`, which was read to its end.
+    ///
+    /// # Errors
+    /// [`PipelineError::Unbalanced`].
+    pub(super) fn balance(&self, identity: &str, stored: &Stored) -> Result<Counts, PipelineError> {
+        let rows = self.outputs.iter().map(|output| output.rows).sum();
+        let rejected = self.rejects.iter().map(|output| output.rows).sum();
+        let files = self.outputs.iter().chain(&self.rejects);
+        let counts = Counts {
+            records: self.records,
+            rows,
+            rejected,
+            ignored: self.ignored,
+            bytes_stored: stored.size,
+            bytes_decoded: stored.decoded,
+            bytes_out: files.clone().map(|output| output.bytes).sum(),
+            files: files.count() as u64,
+            new_columns: 0,
+        };
+        let unbalanced = |difference| {
+            let identity = identity.to_owned();
+            Err(PipelineError::Unbalanced { identity, difference })
+        };
+        if !counts.balances() {
+            return unbalanced(format!("{} records, {rows} rows, {rejected} rejects", counts.records));
+        }
+        if counts.records > 0 && self.accounted != stored.decoded {
+            let (accounted, decoded) = (self.accounted, stored.decoded);
+            return unbalanced(format!("parts account for {accounted} of {decoded} bytes"));
+        }
+        Ok(counts)
+    }
+}

@@ -1,0 +1,69 @@
+//! Whether a source that is done changed since: by its version where there is one, by its digest where there is doubt.
+
+use std::io::Read;
+use std::time::{Duration, SystemTime};
+
+use super::{Pipeline, PipelineError, READ_BYTES};
+use crate::digest::Digest;
+use crate::ledger::Note;
+use crate::source::SourceObject;
+use crate::storage::{ObjectMeta, StorageError, is_weak};
+
+/// Within how long a change may leave no trace in a file's times: two seconds on the coarsest of file systems.
+const GRAIN: Duration = Duration::from_secs(2);
+
+impl Pipeline<'_> {
+    /// How the source differs from what its receipt says was read.
+    ///
+    /// Its version tells: first the one that was announced, which costs nothing; but an announcement may be older than
+    /// the source, so before it counts as changed the source is asked. A version that is made of times says nothing of
+    /// changes soon after it was taken. Whatever is in doubt is read, and its digest compared.
+    pub(super) fn change(&self, source: &SourceObject, note: &Note) -> Result<Option<String>, PipelineError> {
+        let failed = |error| PipelineError::Source { identity: source.identity.clone(), source: error };
+        if is_same(source.size, source.etag.as_ref(), source.modified, note) {
+            return Ok(None);
+        }
+        let mut size = source.size;
+        if source.etag.is_some() {
+            // A source that was removed after it was ingested is no change to what was ingested.
+            let Some(now) = self.from.head(&source.key).map_err(failed)? else { return Ok(None) };
+            let ObjectMeta { size: length, etag, modified, .. } = now;
+            if is_same(length, etag.as_ref(), modified, note) {
+                return Ok(None);
+            }
+            size = length;
+        }
+        if size != note.size {
+            return Ok(Some(format!("it had {} bytes and has {size} now", note.size)));
+        }
+        let receipt = match &note.receipt {
+            Some(receipt) => Some(receipt.as_ref().clone()),
+            None => self.lake.ledger().head(&self.run.table, &source.identity)?,
+        };
+        // Removed between the two looks.
+        let Some(receipt) = receipt else { return Ok(None) };
+        let mut reader = self.from.get_source(&source.key).map_err(failed)?.reader;
+        let mut digest = Digest::new();
+        let mut buffer = vec![0; READ_BYTES];
+        loop {
+            match reader.read(&mut buffer) {
+                Ok(0) => break,
+                Ok(count) => digest.update(&buffer[..count]),
+                Err(error) => return Err(failed(StorageError::from_io(source.identity.clone(), error))),
+            }
+        }
+        let digest = digest.finish();
+        let is_other = digest != receipt.digest;
+        Ok(is_other.then(|| format!("the digest of its bytes was {} and is {digest} now", receipt.digest)))
+    }
+}
+
+/// Whether a source of this length and version is certain to be the one that was read.
+fn is_same(size: u64, etag: Option<&String>, modified: Option<SystemTime>, note: &Note) -> bool {
+    let Some(etag) = etag.filter(|etag| Some(*etag) == note.etag.as_ref()) else { return false };
+    let is_old = || {
+        let settled = modified.and_then(|modified| modified.checked_add(GRAIN));
+        settled.zip(note.written).is_some_and(|(settled, written)| settled < written)
+    };
+    size == note.size && (!is_weak(etag) || is_old())
+}

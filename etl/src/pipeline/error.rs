@@ -1,0 +1,115 @@
+//! Why a source was not ingested, by what the caller can do about it.
+
+use iotlake_flatten::EncodeError;
+
+use super::attempt::Way;
+use crate::catalog::CatalogError;
+use crate::decode::{Damage, DecodeError};
+use crate::ledger::LedgerError;
+use crate::storage::StorageError;
+use crate::turns::Closed;
+
+/// Why a source was not ingested.
+#[derive(Debug, thiserror::Error)]
+#[allow(missing_docs, reason = "fields are named in the messages")]
+pub enum PipelineError {
+    /// The source changed since it was ingested.
+    #[error("{identity}: the source changed since it was ingested: {difference}")]
+    Changed { identity: String, difference: String },
+    /// A file is where one of the source's belongs, and it is somebody else's.
+    #[error("{uri}: a file is in the place of an output of {identity}, and is not one of its files")]
+    Conflict { uri: String, identity: String },
+    /// Another run ingests the same source in another way, and began later.
+    #[error("{identity}: another run has begun to ingest the source anew (revision {revision})")]
+    Superseded { identity: String, revision: u32 },
+    /// The record of an attempt cannot be read.
+    #[error("{uri}: not the record of an attempt")]
+    Record { uri: String, source: serde_json::Error },
+    /// Records do not add up to rows and rejects.
+    #[error("{identity}: accounts do not balance: {difference}")]
+    Unbalanced { identity: String, difference: String },
+    /// Other writers came first every time.
+    #[error("{identity}: other runs changed what is there too often while the source was read")]
+    Contended { identity: String },
+    /// The key does not tell the hour that the table is partitioned by.
+    #[error("{identity}: there is no hour in its key, and the table is partitioned by arrival")]
+    NoHour { identity: String },
+    /// The run was stopped.
+    #[error("stopped")]
+    Stopped,
+    /// The source cannot be read.
+    #[error("cannot read {identity}")]
+    Source { identity: String, source: StorageError },
+    /// The source cannot be decoded.
+    #[error("{identity}")]
+    Decode { identity: String, source: DecodeError },
+    /// The lake's storage failed.
+    #[error("cannot write the lake")]
+    Storage(#[from] StorageError),
+    /// The catalog failed.
+    #[error(transparent)]
+    Catalog(#[from] CatalogError),
+    /// The ledger failed.
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+    /// A file could not be encoded.
+    #[error(transparent)]
+    Encode(#[from] EncodeError),
+}
+
+impl PipelineError {
+    /// What the user can do about it, if that is known.
+    pub fn hint(&self) -> Option<&'static str> {
+        match self {
+            PipelineError::Changed { .. } => {
+                Some("sources are immutable; if it was changed on purpose, ingest it again with --replace")
+            }
+            PipelineError::Conflict { .. } => {
+                Some("iotlake did not write it for this source: move it out of the lake, then run again")
+            }
+            PipelineError::Superseded { .. } => Some(
+                "nothing is lost: that run completes the source; if it was stopped, run again when it has ended",
+            ),
+            PipelineError::Record { .. } => {
+                Some("remove it, then ingest its source with --replace, which finds every file of the source")
+            }
+            PipelineError::Unbalanced { .. } => {
+                Some("this is a bug in iotlake; please report it with the source")
+            }
+            PipelineError::Contended { .. } => Some("run again, with fewer runs at a time"),
+            PipelineError::NoHour { .. } => {
+                Some("say how keys tell their hour: --key-pattern, or IOTLAKE_KEY_PATTERN of the function")
+            }
+            PipelineError::Stopped => Some("run again: what is done is not done twice"),
+            PipelineError::Source { source, .. } => source.hint(),
+            PipelineError::Decode { source, .. } => source.hint(),
+            PipelineError::Storage(error) => error.hint(),
+            PipelineError::Catalog(error) => error.hint(),
+            PipelineError::Ledger(error) => error.hint(),
+            PipelineError::Encode(_) => None,
+        }
+    }
+}
+
+impl From<Closed> for PipelineError {
+    fn from(Closed: Closed) -> PipelineError {
+        PipelineError::Stopped
+    }
+}
+
+/// Why an attempt stopped before its end.
+pub(super) enum Halt {
+    Failed(PipelineError),
+    /// What was found asks for another attempt, in this way.
+    Again(Way),
+    /// Another run did the same, and was done first.
+    Done(Way),
+    /// The source is damaged, and nothing of it was written.
+    Damaged(Damage),
+}
+
+impl<E: Into<PipelineError>> From<E> for Halt {
+    fn from(error: E) -> Halt {
+        Halt::Failed(error.into())
+    }
+}

@@ -1,0 +1,377 @@
+//! One source, from its bytes to its receipt: the one place that knows the order of steps.
+//!
+//! In comes a source and the table it belongs to; out come its data files, the files of its rejects, their partitions
+//! and, last, its receipt. The Lambda, `backfill` and whatever else finds sources all come through here.
+//!
+//! What must stay true: what is written is a function of what was recorded before the first effect ([`attempt`]), so that
+//! a run may stop anywhere and the next one completes it; of runs that would write one source in different ways one wins,
+//! and removes what the others wrote ([`hold`]); only a receipt means done; a source whose accounts do not balance is a
+//! failure, never a receipt.
+
+mod account;
+mod attempt;
+mod changed;
+mod error;
+mod hold;
+mod leftovers;
+mod read;
+mod sweep;
+mod watch;
+mod write;
+
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::panic::resume_unwind;
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
+
+use iotlake_flatten::{Compression, Flattener, LAYOUT, Limits, Options, TableColumn};
+
+use crate::catalog::{CatalogError, REJECTS_SUFFIX, Table};
+use crate::decode::{Damage, Decoder, OnDamage, Stored};
+use crate::lake::Lake;
+use crate::ledger::{Counts as Ledgered, LedgerError, Note, Placed, Receipt, ReceiptOptions};
+use crate::partition::{Partition, PartitionBy};
+use crate::source::SourceObject;
+use crate::storage::Storage;
+use crate::turns::Turn;
+
+pub use account::Counts;
+use account::Written;
+use attempt::{Attempt, Basis, Way};
+use error::Halt;
+pub use error::PipelineError;
+use hold::{Hold, State};
+pub use leftovers::Leftovers;
+use read::{Read, read_all};
+use watch::Counted;
+pub use watch::{Stage, Watch};
+pub use write::MAX_PARTITIONS;
+use write::Writer;
+
+/// Bytes that are read at a time: they are copied on while a core's own cache has them.
+const READ_BYTES: usize = 256 << 10;
+
+/// How often a source is tried anew when other runs change what is there.
+const TRIES: u32 = 8;
+
+/// How a source is processed.
+#[derive(Debug, Clone)]
+pub struct Run {
+    /// The table its rows go to.
+    pub table: String,
+    /// What decides the partition of a row.
+    pub partition_by: PartitionBy,
+    /// How output files are compressed.
+    pub compression: Compression,
+    /// Threads inside one source; 1 works where the caller is, more use rayon's current pool.
+    pub threads: usize,
+    /// Whether a source that was ingested before is ingested anew.
+    pub replace: bool,
+    /// Most bytes that a source may decode to.
+    pub output_limit: u64,
+    /// What becomes of a source whose compressed stream is damaged.
+    pub on_damage: OnDamage,
+    /// Bounds on records, parts and tables.
+    pub limits: Limits,
+}
+
+/// Whether there was anything to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Status {
+    /// The source was ingested.
+    Done,
+    /// Its receipt was there; nothing was changed.
+    AlreadyDone,
+}
+
+/// What became of a source.
+#[derive(Debug, Clone)]
+pub struct Outcome {
+    /// Whether there was anything to do.
+    pub status: Status,
+    /// Accounts of what was done now; nothing for a source that was already done.
+    pub counts: Counts,
+    /// Number of rejects by [`iotlake_flatten::Reason::code`]. Empty for a source that was already done.
+    pub rejects_by_reason: BTreeMap<&'static str, u64>,
+    /// Columns that the table did not have before.
+    pub new_columns: Vec<TableColumn>,
+    /// How often another writer changed the table first.
+    pub conflicts: u32,
+    /// What a person should know though nothing failed: damage in a compressed stream.
+    pub warnings: Vec<String>,
+    /// The same of files that are there or were.
+    pub remarks: Vec<Remark>,
+}
+
+/// What a person should know though nothing failed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Remark {
+    /// What is the matter.
+    pub message: String,
+    /// What can be done about it.
+    pub hint: &'static str,
+}
+
+impl Outcome {
+    /// Of a source that was done already.
+    fn already_done(remarks: Vec<Remark>) -> Outcome {
+        Outcome {
+            status: Status::AlreadyDone,
+            counts: Counts::default(),
+            rejects_by_reason: BTreeMap::new(),
+            new_columns: Vec::new(),
+            conflicts: 0,
+            warnings: Vec::new(),
+            remarks,
+        }
+    }
+}
+
+/// What sources of one run share: the table as last seen, the partitions known to be there, and what earlier runs left.
+#[derive(Debug)]
+pub struct Shared {
+    table: Mutex<Arc<Table>>,
+    partitions: Mutex<HashSet<(bool, Partition)>>,
+    leftovers: Leftovers,
+}
+
+impl Shared {
+    /// Shares `table` as the catalog has it now.
+    pub fn new(table: Table) -> Shared {
+        Shared::with_leftovers(table, Leftovers::default())
+    }
+
+    /// The same, where it is known what earlier runs left.
+    pub fn with_leftovers(table: Table, leftovers: Leftovers) -> Shared {
+        Shared { table: Mutex::new(Arc::new(table)), partitions: Mutex::new(HashSet::new()), leftovers }
+    }
+
+    fn table(&self) -> Arc<Table> {
+        self.table.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Takes note of a newer state of the table.
+    fn refresh(&self, table: Table) -> Arc<Table> {
+        let mut current = self.table.lock().unwrap_or_else(PoisonError::into_inner);
+        if table.version() > current.version() {
+            *current = Arc::new(table);
+        }
+        current.clone()
+    }
+}
+
+/// Processes one source.
+pub struct Pipeline<'a> {
+    /// Where the rows go.
+    pub lake: &'a Lake,
+    /// Where the source lies.
+    pub from: &'a dyn Storage,
+    /// How.
+    pub run: &'a Run,
+    /// What sources of this run share.
+    pub shared: &'a Shared,
+    /// Told how it goes.
+    pub watch: &'a dyn Watch,
+}
+
+impl Pipeline<'_> {
+    /// Takes a source from its bytes to its receipt, or finds that it is done.
+    ///
+    /// # Errors
+    /// See [`PipelineError`]. Nothing a reader could take for data of this source in error is left behind: what was
+    /// written is what the next attempt would write, or knows of and removes.
+    pub fn process(&self, source: &SourceObject, turn: &Turn<'_>) -> Result<Outcome, PipelineError> {
+        let mut way = Way::default();
+        let mut damage = None;
+        for _ in 0..TRIES {
+            self.watch.enter(Stage::Ledger);
+            if self.shared.leftovers.has(&source.identity) {
+                way.is_recorded |= self.complete(source, &mut way.remarks)?;
+            }
+            way.is_recorded |= self.run.replace;
+            if !way.is_recorded
+                && let Some(note) = self.lake.ledger().look(&self.run.table, &source.identity)?
+            {
+                return self.already_done(source, &note, way.remarks);
+            }
+            match self.ingest(source, damage.as_ref(), turn, way) {
+                Ok(outcome) => return Ok(outcome),
+                Err(Halt::Again(again)) => way = again,
+                Err(Halt::Damaged(found)) if self.run.on_damage == OnDamage::Reject => {
+                    damage = Some(found);
+                    way = Way::default();
+                }
+                Err(Halt::Damaged(Damage { error, .. })) => return Err(read::failure(source, error)),
+                Err(Halt::Done(way)) => {
+                    self.watch.read(source.size);
+                    return Ok(Outcome::already_done(way.remarks));
+                }
+                Err(Halt::Failed(error)) => {
+                    if matches!(error, PipelineError::Stopped) {
+                        turn.close();
+                    }
+                    return Err(error);
+                }
+            }
+        }
+        Err(PipelineError::Contended { identity: source.identity.clone() })
+    }
+
+    fn already_done(
+        &self,
+        source: &SourceObject,
+        note: &Note,
+        mut remarks: Vec<Remark>,
+    ) -> Result<Outcome, PipelineError> {
+        if let Some(difference) = self.change(source, note)? {
+            return Err(PipelineError::Changed { identity: source.identity.clone(), difference });
+        }
+        if let Some(receipt) = &note.receipt {
+            self.settle(receipt, receipt.strays(&self.run.table), &[], &mut remarks)?;
+        }
+        self.watch.read(source.size);
+        Ok(Outcome::already_done(remarks))
+    }
+
+    /// Ingests a source, or what of it was verified before `damage`.
+    fn ingest(
+        &self,
+        source: &SourceObject,
+        damage: Option<&Damage>,
+        turn: &Turn<'_>,
+        way: Way,
+    ) -> Result<Outcome, Halt> {
+        self.watch.enter(Stage::Read);
+        let failed = |error| PipelineError::Source { identity: source.identity.clone(), source: error };
+        let body = self.from.get_source(&source.key).map_err(failed)?;
+        let table = self.shared.table();
+        let schema = match way.basis {
+            Some(basis) => self.schema(basis)?,
+            None => None,
+        };
+        // A table that lost columns since is another one: there is nothing to go on with.
+        let schema = schema.unwrap_or_else(|| table.schema.clone());
+        let options = self.settings(source);
+        let attempt = Attempt::new(&body.meta, options.clone());
+        let counted = Counted { inner: body.reader, watch: self.watch };
+        let mut decoder = Decoder::new(counted, self.run.output_limit);
+        let basis = Basis::of(&schema);
+        let hold = Hold { pipeline: self, source, attempt, basis, way, state: State::Nothing };
+        // One of several threads writes parts while the others read on.
+        let threads = self.run.threads.saturating_sub(1).max(1);
+        let flattening = Options { threads, limits: self.run.limits, ..Options::default() };
+        let flattener = Flattener::new(Arc::new(schema), flattening);
+        let spares = flattener.spares();
+        let mut writer = Writer::new(self, source, turn, hold, &options);
+        let warnings = damage.map(|damage| format!("{}: {damage}", source.identity)).into_iter().collect();
+        let mut write = |read: Read| {
+            spares.give_back(writer.write(read.part, read.is_all)?);
+            Ok(())
+        };
+        if self.run.threads > 1 {
+            std::thread::scope(|scope| {
+                // Nothing waits in between: there are never more than the part that is written and the one that grows.
+                let (parts, taken) = mpsc::sync_channel(0);
+                let write = &mut write;
+                let writer = scope.spawn(move || taken.into_iter().try_for_each(write));
+                let mut hand_over = |part| parts.send(part).map_err(|_| Halt::Failed(PipelineError::Stopped));
+                let read = read_all(source, self.from, &mut decoder, flattener, damage, &mut hand_over);
+                drop(parts);
+                // Whoever writes knows better why nobody takes parts any more.
+                writer.join().unwrap_or_else(|panic| resume_unwind(panic)).and(read)
+            })?;
+        } else {
+            read_all(source, self.from, &mut decoder, flattener, damage, &mut write)?;
+        }
+        let stored = decoder.finish().map_err(|error| read::failure(source, error))?;
+        let Writer { hold, written, .. } = writer;
+        self.finish(hold, stored, options, written, warnings)
+    }
+
+    fn settings(&self, source: &SourceObject) -> ReceiptOptions {
+        ReceiptOptions {
+            partition_by: self.run.partition_by.clone(),
+            hour: source.hour,
+            compression: self.run.compression.word().to_owned(),
+        }
+    }
+
+    /// Makes the partitions known, checks the accounts, writes the receipt and removes what it does not name.
+    fn finish(
+        &self,
+        mut hold: Hold<'_>,
+        stored: Stored,
+        options: ReceiptOptions,
+        mut written: Written,
+        warnings: Vec<String>,
+    ) -> Result<Outcome, Halt> {
+        written.outputs.sort_by(|a, b| a.key.cmp(&b.key));
+        written.rejects.sort_by(|a, b| a.key.cmp(&b.key));
+        let mut counts = written.balance(&hold.source.identity, &stored)?;
+        if let State::Nothing = hold.state {
+            hold.begin(&mut [], false)?;
+        }
+        self.watch.enter(Stage::Register);
+        self.ensure_partitions(false, &written.partitions)?;
+        self.ensure_partitions(true, &written.reject_partitions)?;
+        self.watch.enter(Stage::Receipt);
+        hold.check()?;
+        let receipt = Receipt {
+            format: Receipt::FORMAT,
+            source: hold.source.identity.clone(),
+            etag: hold.attempt.etag.clone(),
+            size: stored.size,
+            digest: stored.digest,
+            layout: LAYOUT,
+            revision: hold.revision(),
+            options,
+            outputs: written.outputs,
+            rejects: written.rejects,
+            counts: Ledgered {
+                records: counts.records,
+                rows: counts.rows,
+                rejected: counts.rejected,
+                ignored: counts.ignored,
+                bytes_decoded: counts.bytes_decoded,
+            },
+            replaced: hold.replaced(),
+        };
+        match self.lake.ledger().put(&self.run.table, &receipt) {
+            Ok(Placed::Stands) => {}
+            Ok(Placed::Newer) | Err(LedgerError::Conflict { .. }) => return Err(hold.lost()),
+            Err(error) => return Err(error.into()),
+        }
+        hold.release(&receipt, Vec::new())?;
+        let Way { new_columns, conflicts, remarks, .. } = hold.way;
+        counts.new_columns = new_columns.len() as u64;
+        Ok(Outcome {
+            status: Status::Done,
+            counts,
+            rejects_by_reason: written.rejects_by_reason,
+            new_columns,
+            conflicts,
+            warnings,
+            remarks,
+        })
+    }
+
+    fn ensure_partitions(
+        &self,
+        of_rejects: bool,
+        partitions: &BTreeSet<Partition>,
+    ) -> Result<(), CatalogError> {
+        let lock = || self.shared.partitions.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = lock().clone();
+        let unseen: Vec<Partition> = partitions
+            .iter()
+            .copied()
+            .filter(|partition| !known.contains(&(of_rejects, *partition)))
+            .collect();
+        if unseen.is_empty() {
+            return Ok(());
+        }
+        let suffix = if of_rejects { REJECTS_SUFFIX } else { "" };
+        self.lake.catalog.ensure_partitions(&format!("{}{suffix}", self.run.table), &unseen)?;
+        lock().extend(unseen.into_iter().map(|partition| (of_rejects, partition)));
+        Ok(())
+    }
+}

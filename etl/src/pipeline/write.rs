@@ -1,0 +1,177 @@
+//! From a part to the files that it becomes: fitted to the table, encoded, put.
+//!
+//! In comes a part, read with the basis of the attempt; out come its files and what the accounts need. What must stay
+//! true: which files a part has depends on the part alone, and is announced before the first of them is written; columns
+//! are registered in the table as it is now and before a file has them; of rows and rejects the rows come first, since
+//! the first file of a simple attempt is its hold on the source.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+use iotlake_flatten::time::Hour;
+use iotlake_flatten::{Encoder, Part, SettledPart};
+
+use super::account::Written;
+use super::error::Halt;
+use super::hold::Hold;
+use super::watch::Stage;
+use super::{Pipeline, PipelineError};
+use crate::digest::{Digest, source_hash};
+use crate::ledger::{Output, ReceiptOptions};
+use crate::partition::{Partition, PartitionBy};
+use crate::place::{FileName, Place};
+use crate::source::SourceObject;
+use crate::storage::Put;
+use crate::turns::Turn;
+
+/// Most partitions that the rows of one part go to; rows beyond them go to [`Partition::UNKNOWN`]. Each is a file.
+pub const MAX_PARTITIONS: usize = 256;
+
+/// Writes the parts of one attempt.
+pub(super) struct Writer<'a> {
+    pipeline: &'a Pipeline<'a>,
+    source: &'a SourceObject,
+    turn: &'a Turn<'a>,
+    hash: String,
+    /// The options as they stand in each file.
+    options: String,
+    pub(super) hold: Hold<'a>,
+    pub(super) written: Written,
+}
+
+/// A file to be written: where, and of which rows; `None` if of the rejects.
+type File = (Place, Option<Vec<Range<u32>>>);
+
+impl<'a> Writer<'a> {
+    pub(super) fn new(
+        pipeline: &'a Pipeline<'a>,
+        source: &'a SourceObject,
+        turn: &'a Turn<'a>,
+        hold: Hold<'a>,
+        options: &ReceiptOptions,
+    ) -> Writer<'a> {
+        let options = serde_json::to_string(options).expect("options are JSON");
+        let hash = source_hash(&source.identity);
+        Writer { pipeline, source, turn, hash, options, hold, written: Written::default() }
+    }
+
+    /// Fits a part to the table, registering what is new, and writes its files; the part, to use its memory again.
+    /// `is_all` if the source has no other.
+    pub(super) fn write(&mut self, part: Part, is_all: bool) -> Result<SettledPart, Halt> {
+        let Pipeline { watch, run, shared, lake, .. } = self.pipeline;
+        if watch.is_stopped() {
+            return Err(PipelineError::Stopped.into());
+        }
+        watch.part(&part);
+        let files = self.files(&part);
+        if part.spilled {
+            self.hold.fix_basis(self.turn)?;
+        }
+        let is_simple = is_all && part.rows > 0 && !part.spilled && run.partition_by == PartitionBy::Arrival;
+        let (mut places, rows): (Vec<Place>, Vec<_>) = files.into_iter().unzip();
+        self.hold.begin(&mut places, is_simple)?;
+        let mut table = shared.table();
+        let mut fit = part.fit(&table.schema, &run.limits);
+        if !fit.register.is_empty() || fit.has_refused() {
+            watch.enter(Stage::Resolve);
+            self.turn.wait().map_err(PipelineError::from)?;
+            let propose = &mut |schema: &iotlake_flatten::Schema| part.fit(schema, &run.limits).register;
+            let evolved = lake.catalog.evolve(&run.table, propose).map_err(PipelineError::from)?;
+            // Whoever registers a column first brings it; a retry or a sibling finds it there.
+            self.hold.way.new_columns.extend(evolved.registered);
+            self.hold.way.conflicts += evolved.conflicts;
+            table = shared.refresh(evolved.table);
+            fit = part.fit(&table.schema, &run.limits);
+        }
+        watch.enter(Stage::Encode);
+        let part = part.settle(&fit);
+        self.written.account(&part);
+        for (place, rows) in places.into_iter().zip(rows) {
+            let (source, options) = (&*self.source.identity, &*self.options);
+            let encoder =
+                Encoder { source, options, compression: run.compression, parallel: run.threads > 2 };
+            let (bytes, count) = match &rows {
+                Some(rows) => (
+                    encoder.encode_rows(&part, rows, &table.schema),
+                    rows.iter().map(|rows| u64::from(rows.end - rows.start)).sum(),
+                ),
+                None => (encoder.encode_rejects(&part), part.rejects.len() as u64),
+            };
+            let bytes = bytes.map_err(PipelineError::from)?;
+            let output = self.put(place.key(&run.table), &bytes, count)?;
+            let written = &mut self.written;
+            let (outputs, partitions) = match rows {
+                Some(_) => (&mut written.outputs, &mut written.partitions),
+                None => (&mut written.rejects, &mut written.reject_partitions),
+            };
+            outputs.push(output);
+            partitions.insert(place.partition);
+        }
+        watch.enter(Stage::Read);
+        Ok(part)
+    }
+
+    /// The files that a part becomes, those of rows first.
+    fn files(&self, part: &Part) -> Vec<File> {
+        let of_key = self.source.hour.unwrap_or(Partition::UNKNOWN);
+        let place = |of_rejects, partition| {
+            let name = FileName { hash: self.hash.clone(), part: part.number, revision: 0 };
+            Place { of_rejects, partition, name }
+        };
+        let mut files = Vec::new();
+        match &self.pipeline.run.partition_by {
+            _ if part.rows == 0 => {}
+            PartitionBy::Arrival => {
+                files.push((place(false, of_key), Some(std::iter::once(0..part.rows).collect())));
+            }
+            // Before the column that tells the time may find no room in the table.
+            PartitionBy::Event(path) => {
+                let partitions = partitioned(&part.hours(path)).into_iter();
+                files.extend(partitions.map(|(partition, rows)| (place(false, partition), Some(rows))));
+            }
+        }
+        if !part.rejects.is_empty() {
+            files.push((place(true, of_key), None));
+        }
+        files
+    }
+
+    /// Writes a file, or finds that it was written before: then it is the same, byte for byte.
+    fn put(&mut self, key: String, bytes: &[u8], rows: u64) -> Result<Output, Halt> {
+        let Pipeline { watch, lake, .. } = self.pipeline;
+        watch.enter(Stage::Write);
+        let storage = &lake.storage;
+        if storage.put_if_absent(&key, bytes)? == Put::AlreadyThere
+            && storage.read(&key)?.is_none_or(|there| there != bytes)
+        {
+            return Err(self.hold.differs(&key));
+        }
+        watch.enter(Stage::Encode);
+        Ok(Output { key, bytes: bytes.len() as u64, rows, digest: Digest::of(bytes) })
+    }
+}
+
+/// The partitions of rows with these hours, and the rows of each: neighbours as one stretch, in order.
+fn partitioned(hours: &[Option<Hour>]) -> BTreeMap<Partition, Vec<Range<u32>>> {
+    let mut known: Vec<Hour> = hours.iter().flatten().copied().collect();
+    // Neighbours mostly have the same hour; few are left to be sorted.
+    known.dedup();
+    known.sort_unstable();
+    known.dedup();
+    known.truncate(MAX_PARTITIONS - 1);
+    let mut partitions: BTreeMap<Partition, Vec<Range<u32>>> = BTreeMap::new();
+    let mut begin = 0;
+    for stretch in hours.chunk_by(|a, b| a == b) {
+        let end = begin + stretch.len() as u32;
+        let hour = stretch[0].filter(|hour| known.binary_search(hour).is_ok());
+        let partition = hour.map_or(Partition::UNKNOWN, Partition::from);
+        let stretches = partitions.entry(partition).or_default();
+        match stretches.last_mut() {
+            // Two hours without a partition of their own.
+            Some(last) if last.end == begin => last.end = end,
+            _ => stretches.push(begin..end),
+        }
+        begin = end;
+    }
+    partitions
+}
