@@ -223,9 +223,11 @@ impl Part {
                     continue;
                 };
                 let overflow = self.overflow.entry(identity.path.prefix(object)).or_default();
-                let path = overflow.path(identity.path.keys().skip(object));
+                let depth = identity.path.len();
+                let place = overflow.object(identity.path.keys().take(depth - 1).skip(object));
+                let key = identity.path.keys().next_back().expect("a column's path has a key");
                 for (at, row) in cells.rows.iter().enumerate() {
-                    overflow.push(*row, path, |json| push_json(&cells, identity.kind, at, json));
+                    overflow.push(*row, place, key, |json| push_json(&cells, identity.kind, at, json));
                 }
                 moved += cells.len();
             }

@@ -115,7 +115,7 @@ impl Path {
     }
 
     /// The keys, outermost first.
-    pub fn keys(&self) -> impl ExactSizeIterator<Item = &str> + Clone {
+    pub fn keys(&self) -> impl ExactSizeIterator<Item = &str> + DoubleEndedIterator + Clone {
         self.0.iter().map(|key| &**key)
     }
 

@@ -119,7 +119,7 @@ impl Tree {
 
     /// Sets the nodes to those of the table's columns and declared paths.
     fn plant(&mut self) {
-        self.nodes = vec![Node::new("".into(), NONE, 0)];
+        self.nodes = vec![Node::new("".into(), NONE)];
         self.columns.clear();
         self.filled = 0;
         let schema = self.schema.clone();
@@ -162,9 +162,10 @@ impl Tree {
 
     fn add(&mut self, parent: u32, key: Arc<str>) -> u32 {
         let child = self.nodes.len() as u32;
-        let path_bytes = self.nodes[parent as usize].path_bytes + key.len();
-        self.nodes.push(Node::new(key.clone(), parent, path_bytes));
+        let path_bytes = self.path_bytes(parent);
+        self.nodes.push(Node::new(key.clone(), parent));
         let mut children = self.nodes[parent as usize].children.take().unwrap_or_default();
+        children.path_bytes = path_bytes;
         children.nodes.push(child);
         if children.nodes.len() == FEW_KEYS + 1 {
             let keys = children.nodes.iter().map(|id| (self.nodes[*id as usize].key.clone(), *id));
@@ -195,14 +196,24 @@ impl Tree {
         }
     }
 
+    /// Bytes of all keys that lead to `node`.
+    fn path_bytes(&self, node: u32) -> usize {
+        let Node { children, parent, key, .. } = &self.nodes[node as usize];
+        match children {
+            Some(children) => children.path_bytes,
+            None if node == ROOT => 0,
+            // What has a child knows its own.
+            None => self.path_bytes(*parent) + key.len(),
+        }
+    }
+
     /// Whether it is certain that `key`, which has no node, gets no column under `node`: because the path would be too
     /// long, or the object has as many children as may have columns, all of which go before.
     pub(crate) fn refuses(&self, node: u32, key: &str) -> bool {
-        let Node { path_bytes, children, .. } = &self.nodes[node as usize];
-        if path_bytes + key.len() > self.limits.path_bytes {
+        if self.path_bytes(node) + key.len() > self.limits.path_bytes {
             return true;
         }
-        let children = children.as_ref();
+        let children = self.nodes[node as usize].children.as_ref();
         children.and_then(|children| children.closed_behind.as_deref()).is_some_and(|last| key > last)
     }
 
@@ -370,8 +381,7 @@ impl Tree {
         let object = self.place_in_record(node);
         let row = self.rows;
         let overflow = self.overflow_of(ROOT);
-        let place = overflow.path_under(object, key);
-        overflow.push(row, place, |json| _ = push_json(json, value, numbers));
+        overflow.push(row, object, key, |json| _ = push_json(json, value, numbers));
     }
 
     /// The place of the object at `node` in the overflow of the record itself.
@@ -381,7 +391,7 @@ impl Tree {
             return place;
         }
         let path = self.path(node);
-        let place = self.overflow.entry(ROOT).or_default().path(path.keys());
+        let place = self.overflow.entry(ROOT).or_default().object(path.keys());
         self.place_of_record = (node, place);
         place
     }
@@ -411,8 +421,7 @@ impl Tree {
         }
         let (row, numbers) = (self.rows, self.numbers);
         let overflow = self.overflow_of(node);
-        let place = overflow.path_under(TOP, key);
-        overflow.push(row, place, |json| _ = push_json(json, value, numbers));
+        overflow.push(row, TOP, key, |json| _ = push_json(json, value, numbers));
     }
 
     /// The same for an integer that is exact as a double, whose text is what a column would print.
@@ -422,8 +431,7 @@ impl Tree {
         }
         let row = self.rows;
         let overflow = self.overflow_of(node);
-        let place = overflow.path_under(TOP, key);
-        overflow.push(row, place, |json| json.extend_from_slice(text.as_bytes()));
+        overflow.push(row, TOP, key, |json| json.extend_from_slice(text.as_bytes()));
     }
 
     /// Begins a record.

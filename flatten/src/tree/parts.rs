@@ -82,8 +82,9 @@ impl Tree {
     }
 
     fn close(&mut self, node: u32, behind: Arc<str>) {
+        let path_bytes = self.path_bytes(node);
         let children = self.nodes[node as usize].children.get_or_insert_default();
-        children.closed_behind = Some(behind);
+        (children.path_bytes, children.closed_behind) = (path_bytes, Some(behind));
     }
 
     /// What has been collected, as a part without number, range and rejects. The tree is ready for the next part.

@@ -31,8 +31,6 @@ pub(crate) struct Node {
     /// Whether a path that the table has or the contract declares leads here.
     pub(super) planted: bool,
     pub(super) parent: u32,
-    /// Bytes of all keys that lead here.
-    pub(super) path_bytes: usize,
     /// Shared with the paths of columns.
     pub(super) key: Arc<str>,
     /// Most keys lead to no object.
@@ -42,6 +40,8 @@ pub(crate) struct Node {
 /// The keys under an object.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Children {
+    /// Bytes of all keys that lead to the object.
+    pub(super) path_bytes: usize,
     pub(super) nodes: Vec<u32>,
     /// All of them, where there are more than [`super::FEW_KEYS`].
     pub(super) by_key: HashMap<Arc<str>, u32>,
@@ -135,7 +135,7 @@ impl Quoted {
 }
 
 impl Node {
-    pub(super) fn new(key: Arc<str>, parent: u32, path_bytes: usize) -> Node {
+    pub(super) fn new(key: Arc<str>, parent: u32) -> Node {
         Node {
             quoted: Quoted::new(&key),
             first: Guesses::NONE,
@@ -146,7 +146,6 @@ impl Node {
             known: 0,
             planted: false,
             parent,
-            path_bytes,
             key,
             children: None,
         }
