@@ -4,16 +4,16 @@
  *
  * The functions are the zips of `make lambda`, those for this machine under the names that the template asks for.
  * What the server lacks is listed here, and checked to be all: `MISSING`. It also does not deliver an IoT rule's messages
- * to Firehose, so that the test does what the rule says (`bridge`); its Map has no batches, its token endpoint no refresh.
+ * to Firehose, so that the test does what the rule says (`bridge`); its Map has no batches, its token endpoint no refresh
+ * and none of Cognito's refusals: `token-endpoint.ts` has both.
  */
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
-import { createServer } from 'node:http';
-import type { AddressInfo, LookupFunction } from 'node:net';
+import type { LookupFunction } from 'node:net';
 import { arch } from 'node:os';
 import { join, relative, resolve } from 'node:path';
 
 import { CreateStackCommand, paginateDescribeStackEvents } from '@aws-sdk/client-cloudformation';
-import { InitiateAuthCommand } from '@aws-sdk/client-cognito-identity-provider';
+import { DescribeUserPoolClientCommand, RevokeTokenCommand } from '@aws-sdk/client-cognito-identity-provider';
 import { ScanCommand } from '@aws-sdk/client-dynamodb';
 import { FirehoseClient, PutRecordCommand } from '@aws-sdk/client-firehose';
 import { GetTablesCommand } from '@aws-sdk/client-glue';
@@ -42,7 +42,7 @@ import { connectAsync } from 'mqtt';
 
 import { releaseStack } from '../../lib/release';
 import { query, type Row } from '../../scripts/athena';
-import { Aws } from '../../scripts/aws';
+import { Aws, unlessMissing } from '../../scripts/aws';
 import { configuration, output, stackOf } from '../../scripts/deployed';
 import { endToEnd } from '../../scripts/end-to-end/run';
 import { run } from '../../scripts/uninstall/uninstall';
@@ -52,6 +52,7 @@ import { wizardValues } from '../../scripts/wizard/values';
 import { argumentsFor } from '../batch';
 import { Authority, Broker, describeWithBroker } from '../broker';
 import { HAS_SERVER, start, type StandIn } from '../scripts/stand-in';
+import { refreshedBy, startTokenEndpoint, type AppClient } from '../token-endpoint';
 
 const REPOSITORY = resolve(__dirname, '../../..');
 const SAMPLE = join(REPOSITORY, 'fixtures', 'sample');
@@ -81,38 +82,6 @@ const toLoopback: LookupFunction = (_, options, found) => {
   if (options.all === true) found(null, [{ address: '127.0.0.1', family: 4 }]);
   else found(null, '127.0.0.1', 4);
 };
-
-/** The pool's token endpoint, which the server has for other grants only: what is posted as the wizard does, by its API. */
-async function tokenEndpoint(cognito: Aws['cognito']): Promise<{ url: string; stop(): Promise<void> }> {
-  const answer = async (url: string): Promise<object> => {
-    const query = new URL(url, 'http://x').searchParams;
-    if (query.get('grant_type') !== 'refresh_token') return { error: 'unsupported_grant_type' };
-    const { AuthenticationResult: result } = await cognito.send(
-      new InitiateAuthCommand({
-        AuthFlow: 'REFRESH_TOKEN_AUTH',
-        ClientId: query.get('client_id') ?? '',
-        AuthParameters: { REFRESH_TOKEN: query.get('refresh_token') ?? '' },
-      }),
-    );
-    return { access_token: result?.AccessToken };
-  };
-  const endpoint = createServer((request, response) => {
-    const end = (status: number, body: object): void => {
-      response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(body));
-    };
-    answer(request.url ?? '').then(
-      (body) => end('error' in body ? 400 : 200, body),
-      (error: Error) => end(400, { error: error.name }),
-    );
-  });
-  await new Promise<void>((listening) => endpoint.listen(0, '127.0.0.1', listening));
-  return {
-    url: `http://127.0.0.1:${(endpoint.address() as AddressInfo).port}/oauth2/token`,
-    async stop() {
-      await new Promise((closed) => (endpoint.close(closed), endpoint.closeAllConnections()));
-    },
-  };
-}
 
 withZips('the template of a release, deployed', () => {
   /** As it was synthesized, and without what the server does not know. */
@@ -315,7 +284,7 @@ withZips('the template of a release, deployed', () => {
     const broker = await Broker.start(authority, name, trusted);
     const rule = (await aws.iot.send(new GetTopicRuleCommand({ ruleName: theOnly('AWS::IoT::TopicRule') }))).rule;
     const rulesWork = await bridge(broker, rule);
-    const tokens = await tokenEndpoint(aws.cognito);
+    const tokens = await startTokenEndpoint({ client: clientOfPool, refresh: refreshedBy(aws.cognito) });
     const said: string[] = [];
     try {
       const secret = await configuration(aws, stack);
@@ -351,6 +320,13 @@ withZips('the template of a release, deployed', () => {
     expect(Count).toBe(0);
   });
 
+  /** A client as the pool has it: what the template said of it, and what Cognito takes for granted. */
+  async function clientOfPool(ClientId: string): Promise<AppClient | undefined> {
+    const UserPoolId = output(stack, 'userPoolId');
+    const described = aws.cognito.send(new DescribeUserPoolClientCommand({ UserPoolId, ClientId }));
+    return (await unlessMissing(described))?.UserPoolClient as AppClient | undefined;
+  }
+
   /** Does what the rule says, since the server does not: hands on what is published to where the rule points. */
   async function bridge(broker: Broker, rule: TopicRule | undefined): Promise<{ stop(): Promise<void> }> {
     const [, topic = ''] = /^SELECT \*, timestamp\(\) as ts FROM '(.*)'$/.exec(rule?.sql ?? '') ?? [];
@@ -374,6 +350,28 @@ withZips('the template of a release, deployed', () => {
       },
     };
   }
+
+  test("the wizard's token is refused once it is revoked, or if another client has it", async () => {
+    const tokens = await startTokenEndpoint({ client: clientOfPool, refresh: refreshedBy(aws.cognito) });
+    const [clientId, secret] = [output(stack, 'cognitoAppClientId'), await configuration(aws, stack)];
+    const refreshToken = secret.get('cognitoRefreshToken') ?? '';
+    const ask = async (client_id: string, asForm: boolean): Promise<unknown> => {
+      const words = new URLSearchParams({ grant_type: 'refresh_token', client_id, refresh_token: refreshToken });
+      const headers = { 'content-type': 'application/x-www-form-urlencoded' };
+      const [url, body] = asForm ? [tokens.url, words.toString()] : [`${tokens.url}?${words}`, ''];
+      return (await fetch(url, { method: 'POST', headers, body })).json();
+    };
+    try {
+      for (const asForm of [false, true]) {
+        expect(await ask(clientId, asForm)).toEqual({ access_token: expect.any(String) });
+        expect(await ask('another', asForm)).toEqual({ error: 'invalid_client' });
+      }
+      await aws.cognito.send(new RevokeTokenCommand({ Token: refreshToken, ClientId: clientId }));
+      for (const asForm of [false, true]) expect(await ask(clientId, asForm)).toEqual({ error: 'invalid_grant' });
+    } finally {
+      await tokens.stop();
+    }
+  });
 
   test('all of it goes, and the same name can be deployed again', async () => {
     const quick = { stack: { every: 50, atMost: 60_000 }, detached: { every: 50, atMost: 5_000 }, policy: 50 };
