@@ -7,13 +7,14 @@ import { dirname, join, resolve } from 'node:path';
 
 const INFRA = resolve(__dirname, '../..');
 const DOCUMENTS = ['infra/README.md', 'docs/migration.md', 'TROUBLESHOOTING.md'];
-const COMMANDS = ['wizard', 'end-to-end', 'compare', 'offer-view', 'uninstall'];
+const COMMANDS = ['wizard', 'end-to-end', 'doctor', 'compare', 'offer-view', 'uninstall'];
 
 const SCRIPTS = (
   JSON.parse(readFileSync(join(INFRA, 'package.json'), 'utf8')) as { scripts: Partial<Record<string, string>> }
 ).scripts;
 
-jest.setTimeout(60_000);
+// Each command loads its clients of AWS anew, three times, which is slow where other tests run beside it.
+jest.setTimeout(240_000);
 
 const read = (document: string): string => readFileSync(resolve(INFRA, '..', document), 'utf8');
 
