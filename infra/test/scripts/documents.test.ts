@@ -5,9 +5,11 @@ import { spawnSync } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 
+import { CLAIMS } from '../../scripts/prove/prove';
+
 const INFRA = resolve(__dirname, '../..');
 const DOCUMENTS = ['infra/README.md', 'docs/migration.md', 'TROUBLESHOOTING.md'];
-const COMMANDS = ['wizard', 'end-to-end', 'doctor', 'compare', 'offer-view', 'uninstall'];
+const COMMANDS = ['wizard', 'end-to-end', 'doctor', 'prove', 'compare', 'offer-view', 'uninstall'];
 
 const SCRIPTS = (
   JSON.parse(readFileSync(join(INFRA, 'package.json'), 'utf8')) as { scripts: Partial<Record<string, string>> }
@@ -63,6 +65,11 @@ test('documents name no other command, but for those that are cdk with an applic
   const named = new Set(DOCUMENTS.flatMap(typed).map(({ command }) => command));
   const cdk = [...named].filter((command) => SCRIPTS[command]?.startsWith('cdk deploy '));
   expect(named).toEqual(new Set([...COMMANDS, ...cdk]));
+});
+
+test('what is said to be for an account to show is what `prove` shows', () => {
+  const rows = [...read('infra/README.md').matchAll(/^\| `([a-z-]+)` \| /gm)].map(([, name]) => name);
+  expect(rows).toEqual(CLAIMS.map(({ name }) => name));
 });
 
 test.each(DOCUMENTS)('%s: its links lead somewhere', (document) => {

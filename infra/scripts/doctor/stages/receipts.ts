@@ -47,7 +47,7 @@ export const receipts: Stage = {
 /** Where the engine keeps the receipt of a raw object: by the day in its key, and a hash of its whole name. */
 export function receiptKey(environment: Environment, key: string): string {
   const source = `s3://${environment.output('rawBucketName')}/${key}`;
-  const [, year, month, day] = /^(\d{4})\/(\d{2})\/(\d{2})\/\d{2}\//.exec(key) ?? [];
+  const [, year, month, day] = /^(?:.*\/)?(\d{4})\/(\d{2})\/(\d{2})\/\d{2}\//.exec(key) ?? [];
   const folder = year === undefined ? 'undated' : `${year}/${month}/${day}`;
   const hash = createHash('sha256').update(source).digest('hex').slice(0, 32);
   return `_iotlake/receipts/${environment.output('athenaTableName')}/${folder}/${hash}.json`;
