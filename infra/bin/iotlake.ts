@@ -4,12 +4,23 @@ import { App } from 'aws-cdk-lib';
 import { DashboardsStack } from '../lib/dashboards-stack';
 import { IotlakeStack } from '../lib/iotlake-stack';
 import { zipsIn } from '../lib/lambda-code';
-import { readSettings } from '../lib/settings';
+import { remember, remembered } from '../lib/remembered';
+import { environmentOf, readSettings } from '../lib/settings';
 
-const app = new App();
-const settings = readSettings((name) => app.node.tryGetContext(name) as unknown);
-const code = zipsIn(settings.lambdaDirectory);
-const { lake } = new IotlakeStack(app, `iotlake-${settings.environment}`, { settings, code });
-if (settings.quickSightAdminUserName !== '') {
-  new DashboardsStack(app, `iotlake-dashboards-${settings.environment}`, { settings, lake });
+async function main(): Promise<void> {
+  const app = new App();
+  const context = (name: string): unknown => app.node.tryGetContext(name) as unknown;
+  const before = await remembered(`iotlake-${environmentOf(context)}`, (line) => console.error(line));
+  const settings = readSettings(context, process.env, before);
+  const code = zipsIn(settings.lambdaDirectory);
+  const core = new IotlakeStack(app, `iotlake-${settings.environment}`, { settings, code });
+  remember(core, settings.told);
+  if (settings.quickSightAdminUserName !== '') {
+    new DashboardsStack(app, `iotlake-dashboards-${settings.environment}`, { settings, lake: core.shared });
+  }
 }
+
+main().catch((error: unknown) => {
+  console.error(error instanceof Error ? error.message : error);
+  process.exitCode = 1;
+});

@@ -1,6 +1,8 @@
-/** Synthesizes the form for CloudFormation's console. */
+/** Synthesizes the forms for CloudFormation's console. */
 import { App } from 'aws-cdk-lib';
 
-import { releaseStack } from '../lib/release';
+import { releaseDashboards, releaseStack } from '../lib/release';
 
-releaseStack(new App());
+const app = new App();
+releaseStack(app);
+releaseDashboards(app);

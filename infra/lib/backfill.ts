@@ -1,8 +1,12 @@
 /**
  * What lay there before: a Distributed Map over the raw objects of an hour, a day, a year, whatever the prefix says.
  *
- * In comes `{"prefix": "2026/03/01/"}`; the same function ingests, ten keys an invocation. Results go to a bucket; an
- * execution that failed is redriven and does only what is not done. Running it beside the queue is harmless.
+ * In comes `{"prefix": "2026/03/01/"}`; the same function ingests, ten keys an invocation. Results go to a bucket.
+ * Running it beside the queue is harmless.
+ *
+ * What must stay true: a batch that fails keeps no other from being done, and an execution in which one failed has
+ * failed, with the word where the failed batches are named. It is then started again with the same prefix: what is done
+ * has a receipt. A redrive would not do, for it begins at the state that failed, which is the last.
  */
 import {
   aws_iam as iam,
@@ -38,10 +42,10 @@ export function definition(names: { functionArn: string; raw: string; results: s
     States: {
       Ingest: {
         Type: 'Map',
-        End: true,
+        Next: 'Count',
         MaxConcurrency: 8,
-        // A batch that fails is in the results; the others go on, and a redrive does the rest.
-        ToleratedFailurePercentage: 5,
+        // With fewer the others are stopped by the first that fails; whether one did is asked afterwards.
+        ToleratedFailurePercentage: 100,
         ItemReader: {
           Resource: `arn:${partition}:states:::s3:listObjectsV2`,
           Arguments: { Bucket: raw, Prefix: '{% $states.input.prefix %}' },
@@ -82,6 +86,30 @@ export function definition(names: { functionArn: string; raw: string; results: s
           Resource: `arn:${partition}:states:::s3:putObject`,
           Arguments: { Bucket: results, Prefix: RESULTS },
         },
+        Assign: { manifest: '{% $states.result.ResultWriterDetails %}' },
+      },
+      Count: {
+        Type: 'Task',
+        Next: 'AllDone',
+        Resource: `arn:${partition}:states:::aws-sdk:sfn:describeMapRun`,
+        Arguments: { MapRunArn: '{% $states.input.MapRunArn %}' },
+        Output: {
+          objects: '{% $states.result.ItemCounts.Total %}',
+          failed: '{% $states.result.ItemCounts.Total - $states.result.ItemCounts.Succeeded %}',
+        },
+        Retry: [{ ErrorEquals: ['States.ALL'], IntervalSeconds: 5, MaxAttempts: 5, BackoffRate: 2 }],
+      },
+      AllDone: {
+        Type: 'Choice',
+        Choices: [{ Condition: '{% $states.input.failed = 0 %}', Next: 'Done' }],
+        Default: 'SomeFailed',
+      },
+      Done: { Type: 'Succeed' },
+      SomeFailed: {
+        Type: 'Fail',
+        Error: 'ObjectsFailed',
+        Cause:
+          "{% $string($states.input.failed) & ' of ' & $string($states.input.objects) & ' objects are in batches that failed; the manifest s3://' & $manifest.Bucket & '/' & $manifest.Key & ' names the files with each batch and its error. Mend the cause, then start again with the same prefix' %}",
       },
     },
   };
@@ -118,6 +146,9 @@ export class Backfill extends Construct {
     acknowledgeWildcard(role, props.results.arnForObjects(`${RESULTS}/*`), 'Results are named by their run');
     allow(['states:StartExecution'], [colon('stateMachine', name)]);
     allow(['states:RedriveExecution'], [colon('execution', `${name}/*`)]);
+    const mapRuns = colon('mapRun', `${name}/*`);
+    allow(['states:DescribeMapRun'], [mapRuns]);
+    acknowledgeWildcard(role, mapRuns, 'The Map of a run gets its name when it begins');
     allow(
       ['states:DescribeExecution', 'states:StopExecution'],
       [colon('execution', `${name}:*`), colon('execution', `${name}/*`)],

@@ -10,7 +10,8 @@ import { Dashboards, type DashboardsProps } from './dashboards';
 export class DashboardsStack extends Stack {
   constructor(scope: Construct, id: string, props: StackProps & DashboardsProps) {
     super(scope, id, props);
-    Tags.of(this).add('iotlake:environment', props.settings.environment);
+    // Not of the stack itself, whose tags cannot be parameters.
+    Tags.of(this).add('iotlake:environment', props.settings.environment, { excludeResourceTypes: ['aws:cdk:stack'] });
     const dashboards = new Dashboards(this, 'Dashboards', { settings: props.settings, lake: props.lake });
     new CfnOutput(this, 'dashboardUrl', {
       value: `https://${this.region}.quicksight.aws.amazon.com/sn/dashboards/${dashboards.dashboardId}`,

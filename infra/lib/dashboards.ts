@@ -6,29 +6,25 @@
  * another, where the account's identities are. Queries run with a role that reads this lake and writes results of this
  * workgroup, so that nothing has to be allowed by hand to QuickSight as a whole.
  */
-import {
-  aws_athena as athena,
-  aws_iam as iam,
-  aws_quicksight as quicksight,
-  aws_s3 as s3,
-  Stack,
-  Validations,
-} from 'aws-cdk-lib';
+import { aws_iam as iam, aws_quicksight as quicksight, Stack, Validations } from 'aws-cdk-lib';
 import { Construct } from 'constructs';
 
-import { CALCULATED, query, QUERY_COLUMNS, viewOf } from './dashboards/data-set';
+import { query, QUERY_COLUMNS, viewOf } from './dashboards/data-set';
 import { definition, PLACEHOLDER } from './dashboards/panels';
 import type { Settings } from './settings';
 import { acknowledgeWildcard } from './wildcards';
 
+/** What dashboards need of an environment's stack. */
+export interface SharedLake {
+  readonly lakeArn: string;
+  readonly resultsArn: string;
+  readonly databaseName: string;
+  readonly workgroupName: string;
+}
+
 export interface DashboardsProps {
   readonly settings: Settings;
-  readonly lake: {
-    readonly bucket: s3.IBucket;
-    readonly results: s3.IBucket;
-    readonly databaseName: string;
-    readonly workgroup: athena.CfnWorkGroup;
-  };
+  readonly lake: SharedLake;
 }
 
 /** What an owner may do: QuickSight takes these sets as a whole and no others. */
@@ -99,7 +95,7 @@ export class Dashboards extends Construct {
       ...common,
       dataSourceId: name,
       type: 'ATHENA',
-      dataSourceParameters: { athenaParameters: { workGroup: lake.workgroup.name, roleArn: this.role.roleArn } },
+      dataSourceParameters: { athenaParameters: { workGroup: lake.workgroupName, roleArn: this.role.roleArn } },
       sslProperties: { disableSsl: false },
       permissions: permissions('DataSource'),
     });
@@ -124,20 +120,7 @@ export class Dashboards extends Construct {
         messages: {
           alias: viewOf(settings.table),
           source: { physicalTableId: 'view' },
-          dataTransforms: [
-            {
-              createColumnsOperation: {
-                columns: CALCULATED.map(({ name: column, expression }) => ({
-                  columnId: column,
-                  columnName: column,
-                  expression,
-                })),
-              },
-            },
-            {
-              projectOperation: { projectedColumns: [...QUERY_COLUMNS, ...CALCULATED].map((column) => column.name) },
-            },
-          ],
+          dataTransforms: [{ projectOperation: { projectedColumns: QUERY_COLUMNS.map((column) => column.name) } }],
         },
       },
       permissions: permissions('DataSet'),
@@ -187,15 +170,11 @@ export class Dashboards extends Construct {
   }
 
   /** The role of queries: one workgroup, one database, one bucket to read, one for results. */
-  private queryRole({ bucket, results, databaseName, workgroup }: DashboardsProps['lake']): iam.Role {
+  private queryRole({ lakeArn: lake, resultsArn: written, databaseName, workgroupName }: SharedLake): iam.Role {
     const stack = Stack.of(this);
     const glue = (resource: string, resourceName?: string): string =>
       stack.formatArn({ service: 'glue', resource, ...(resourceName === undefined ? {} : { resourceName }) });
     const tables = glue('table', `${databaseName}/*`);
-    const [lake, written] = [bucket, results].map((each) => Stack.of(each).exportValue(each.bucketArn)) as [
-      string,
-      string,
-    ];
     const role = new iam.Role(this, 'Role', { assumedBy: new iam.ServicePrincipal('quicksight.amazonaws.com') });
     const allow = (actions: string[], resources: string[]): void => {
       role.addToPolicy(new iam.PolicyStatement({ actions, resources }));
@@ -211,7 +190,7 @@ export class Dashboards extends Construct {
         'athena:StartQueryExecution',
         'athena:StopQueryExecution',
       ],
-      [stack.formatArn({ service: 'athena', resource: 'workgroup', resourceName: workgroup.name })],
+      [stack.formatArn({ service: 'athena', resource: 'workgroup', resourceName: workgroupName })],
     );
     allow(
       [

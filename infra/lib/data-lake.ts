@@ -4,7 +4,7 @@
  * Tables and views are not here: the engine makes them when it is deployed, and adds columns later, which an update of
  * a stack would take away.
  */
-import { aws_athena as athena, aws_glue as glue, aws_s3 as s3, Duration, Stack } from 'aws-cdk-lib';
+import { aws_athena as athena, aws_glue as glue, aws_s3 as s3, Duration, RemovalPolicy, Stack } from 'aws-cdk-lib';
 import { Construct } from 'constructs';
 
 import { secureBucket } from './secure-bucket';
@@ -37,6 +37,8 @@ export class DataLake extends Construct {
       catalogId: Stack.of(this).account,
       databaseInput: { name: this.databaseName, description: 'Messages of IoT devices, by iotlake' },
     });
+    // Glue deletes a database with the tables in it, and without them the kept files cannot be read.
+    this.database.applyRemovalPolicy(settings.keepData ? RemovalPolicy.RETAIN : RemovalPolicy.DESTROY);
     this.workgroup = new athena.CfnWorkGroup(this, 'Workgroup', {
       name: `iotlake-${settings.environment}`,
       recursiveDeleteOption: true,

@@ -34,6 +34,8 @@ export class Ingest extends Construct {
   readonly queue: sqs.Queue;
   readonly deadLetters: sqs.Queue;
   readonly function: lambda.Function;
+  /** What names the function's code, and is another with each release: the key of its zip. */
+  readonly codeKey: string;
 
   constructor(scope: Construct, id: string, props: IngestProps) {
     super(scope, id);
@@ -82,6 +84,8 @@ export class Ingest extends Construct {
       },
     });
     this.function.node.addDependency(role.node.findChild('DefaultPolicy'));
+    const zip = (this.function.node.defaultChild as lambda.CfnFunction).code as lambda.CfnFunction.CodeProperty;
+    this.codeKey = zip.s3Key ?? '';
     new lambda.CfnEventSourceMapping(this, 'Messages', {
       functionName: this.function.functionName,
       eventSourceArn: this.queue.queueArn,

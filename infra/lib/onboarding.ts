@@ -70,7 +70,7 @@ export class Onboarding extends Construct {
       removalPolicy,
     });
     const policyName = `iotlake-device-${settings.environment}`;
-    new iot.CfnPolicy(this, 'DevicePolicy', { policyName, policyDocument: this.devicePolicy(settings.rootMqttTopic) });
+    new iot.CfnPolicy(this, 'DevicePolicy', { policyName, policyDocument: this.devicePolicy(settings) });
     this.function = this.service(props, policyName);
 
     this.userPool = new cognito.UserPool(this, 'Users', {
@@ -106,7 +106,13 @@ export class Onboarding extends Construct {
       idTokenValidity: Duration.hours(1),
       preventUserExistenceErrors: true,
       enableTokenRevocation: true,
-      disableOAuth: true,
+      // Without OAuth the token endpoint refuses the client, whose refresh token it is asked with; the scopes are those of
+      // the quickstart's client. Nobody signs in through a page: the address leads nowhere, and the one user is a program.
+      oAuth: {
+        flows: { authorizationCodeGrant: true },
+        scopes: ['phone', 'email', 'openid', 'profile', USER_SCOPE].map((name) => cognito.OAuthScope.custom(name)),
+        callbackUrls: ['https://localhost/'],
+      },
     });
     const clients = [this.client.userPoolClientId];
     if (settings.machineClient) {
@@ -130,12 +136,14 @@ export class Onboarding extends Construct {
   }
 
   /** What the service itself would make: connect as oneself, publish below the root topic. */
-  private devicePolicy(filter: string): object {
+  private devicePolicy({ rootMqttTopic: filter, topicScope }: Settings): object {
     const prefix = `arn:${Stack.of(this).partition}:iot:${Stack.of(this).region}:${Stack.of(this).account}`;
     // The filter ends in `#`; inside a policy `*` stands for both wildcards. A parameter is split when it is deployed.
     const below = Token.isUnresolved(filter)
       ? Fn.join('*', Fn.split('+', Fn.join('*', Fn.split('#', filter))))
       : filter.replace(/[#+]/g, '*');
+    const root = below.replace(/\*$/, '');
+    const topics = topicScope === 'thing' ? [`${root}${THING}`, `${root}${THING}/*`] : [below];
     return {
       Version: '2012-10-17',
       Statement: [
@@ -145,7 +153,7 @@ export class Onboarding extends Construct {
           Resource: `${prefix}:client/${THING}`,
           Condition: { Bool: { 'iot:Connection.Thing.IsAttached': ['true'] } },
         },
-        { Effect: 'Allow', Action: 'iot:Publish', Resource: [`${prefix}:topic/${below}`] },
+        { Effect: 'Allow', Action: 'iot:Publish', Resource: topics.map((topic) => `${prefix}:topic/${topic}`) },
       ],
     };
   }
@@ -175,6 +183,8 @@ export class Onboarding extends Construct {
       environment: {
         LAMBDA_ENV: settings.environment,
         MAIN_TOPIC: settings.rootMqttTopic,
+        ONBOARDING_TOPIC_SCOPE: settings.topicScope,
+        CREDENTIAL_RETENTION: settings.credentialRetention,
         ONBOARDING_TABLE_NAME: this.table.tableName,
         ONBOARDING_TABLE_PK: 'deviceGroup',
         ONBOARDING_TABLE_SK: 'serialNumber',

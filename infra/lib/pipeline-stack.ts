@@ -26,8 +26,8 @@ import { secureBucket } from './secure-bucket';
 import type { PipelineSettings } from './pipeline-settings';
 import { acknowledgeWildcard } from './wildcards';
 
-/** Rust, with Debian's Node.js and Python beside it. */
-const IMAGE = 'rust:1.95-trixie';
+/** Rust, with Debian's Node.js and Python beside it: Docker's official image, from a registry without a limit of pulls. */
+const IMAGE = 'public.ecr.aws/docker/library/rust:1.95-trixie';
 const INSTALL = [
   'apt-get update',
   'apt-get install --yes --no-install-recommends make nodejs npm python3-venv mosquitto mosquitto-clients',
@@ -61,7 +61,8 @@ export class PipelineStack extends Stack {
     const build = this.project('Build', {
       commands: ['rustup component add clippy rustfmt', 'make test infra deployed'],
       timeout: Duration.hours(3),
-      artifacts: ['**/*'],
+      // What is deployed and tried, and no more: the sources have gone into the zips.
+      artifacts: ['infra/**/*', 'target/lambda/*.zip'],
     });
     const deploy = this.project('Deploy', {
       commands: [
@@ -161,7 +162,7 @@ export class PipelineStack extends Stack {
         ...(work.artifacts === undefined
           ? {}
           : {
-              artifacts: { files: work.artifacts, 'exclude-paths': ['target/debug/**/*', 'infra/node_modules/**/*'] },
+              artifacts: { files: work.artifacts, 'exclude-paths': ['infra/node_modules/**/*', 'infra/cdk.out/**/*'] },
             }),
       }),
     });

@@ -82,8 +82,9 @@ export class RawDelivery extends Construct {
       removalPolicy: RemovalPolicy.DESTROY,
     });
     const role = new iam.Role(this, 'FirehoseRole', {
+      // The condition that Firehose's own guide has, so that no other account's stream is given the role.
       assumedBy: new iam.ServicePrincipal('firehose.amazonaws.com', {
-        conditions: { StringEquals: { 'aws:SourceAccount': Stack.of(this).account } },
+        conditions: { StringEquals: { 'sts:ExternalId': Stack.of(this).account } },
       }),
     });
     role.addToPolicy(
@@ -149,32 +150,29 @@ export class RawDelivery extends Construct {
     });
   }
 
-  /** A table over the raw objects, each line as text, for looking at what arrived: hours are projected, not crawled. */
-  addRawTable(database: string, databaseResource: Construct): void {
-    const key = (name: string, range: string): [string, string][] => [
-      [`projection.${name}.type`, 'integer'],
-      [`projection.${name}.range`, range],
-      [`projection.${name}.digits`, name === 'year' ? '4' : '2'],
-    ];
+  /**
+   * A table over the raw objects, each line as text, for looking at what arrived. Days are projected, not crawled, and
+   * reach back three years: a query without a condition asks S3 for each of them. Athena lists a day's hours itself.
+   */
+  addRawTable(database: glue.CfnDatabase, databaseName: string, keepData: boolean): void {
     const location = `s3://${this.bucket.bucketName}/`;
     const table = new glue.CfnTable(this, 'RawTable', {
       catalogId: Stack.of(this).account,
-      databaseName: database,
+      databaseName,
       tableInput: {
         name: 'raw',
         description: 'Raw objects, a line a row',
         tableType: 'EXTERNAL_TABLE',
-        partitionKeys: ['year', 'month', 'day', 'hour'].map((name) => ({ name, type: 'string' })),
+        partitionKeys: [{ name: 'day', type: 'string', comment: 'of arrival, UTC, such as 2026/11/25' }],
         parameters: {
           classification: 'csv',
           'projection.enabled': 'true',
-          'storage.location.template': `${location}\${year}/\${month}/\${day}/\${hour}/`,
-          ...Object.fromEntries([
-            ...key('year', '2020,2099'),
-            ...key('month', '1,12'),
-            ...key('day', '1,31'),
-            ...key('hour', '0,23'),
-          ]),
+          'projection.day.type': 'date',
+          'projection.day.format': 'yyyy/MM/dd',
+          'projection.day.range': 'NOW-3YEARS,NOW',
+          'projection.day.interval': '1',
+          'projection.day.interval.unit': 'DAYS',
+          'storage.location.template': `${location}\${day}/`,
         },
         storageDescriptor: {
           location,
@@ -188,6 +186,7 @@ export class RawDelivery extends Construct {
         },
       },
     });
-    table.node.addDependency(databaseResource);
+    table.addResourceDependency(database);
+    table.applyRemovalPolicy(keepData ? RemovalPolicy.RETAIN : RemovalPolicy.DESTROY);
   }
 }

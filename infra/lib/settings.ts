@@ -1,8 +1,9 @@
 /**
  * What a deployment can be told, read once from CDK's context and the environment, and checked.
  *
- * In come `-c name=value` (or the variable `IOTLAKE_NAME`); out come typed settings, or one error that names every value
- * that is wrong.
+ * In come `-c name=value` (or the variable `IOTLAKE_NAME`), and what the last deployment was told; out come typed settings,
+ * or one error that names every value that is wrong. What is not said now stays as it was; said with nothing behind the
+ * `=` it is the default again.
  */
 import * as path from 'node:path';
 
@@ -38,8 +39,14 @@ export interface Settings {
   readonly queryLimitBytes: number;
   /** Makes a second client, for machines: it has a secret and no user. */
   readonly machineClient: boolean;
-  /** Dollars a month after which the contact is told; needs the account's billing alarms, which are in us-east-1. */
+  /** Where devices may publish: anywhere under the root (`root`), or under `<root>/<thing name>` alone (`thing`). */
+  readonly topicScope: string;
+  /** Whether private keys are kept, encrypted (`store`), or told once and never again (`return-once`). */
+  readonly credentialRetention: string;
+  /** Dollars that the account may cost in a month; beyond them, or when they are foreseen, the contact gets a mail. */
   readonly monthlyDollars: number;
+  /** Whether IoT Core logs the errors of rules, for the whole account and region: the only trace of those of SQL. */
+  readonly iotLogging: boolean;
   /** A user of QuickSight who gets the dashboard; empty: no dashboard. */
   readonly quickSightAdminUserName: string;
   /** The region in which QuickSight knows that user; empty: the stack's. */
@@ -54,11 +61,17 @@ export interface Settings {
   readonly sitewiseDevices: readonly SiteWiseDevice[];
   /** Folder of `ingest-arm64.zip` and `onboarding-arm64.zip`. */
   readonly lambdaDirectory: string;
+  /** What was said, now or before, by name: what the next deployment goes by where it is told nothing else. */
+  readonly told: Readonly<Record<string, string>>;
 }
+
+/** Names that are no part of a deployment: where it is built, and which one it is. */
+const NOT_REMEMBERED = ['lambdaDirectory', 'environment'];
 
 type Read = (name: string) => unknown;
 
-const NAME = /^[a-z][a-z0-9]{0,15}$/;
+/** Names of ours; the domain of the pool has it in it, and Cognito takes none with these words. */
+const NAME = /^(?!.*(?:aws|amazon|cognito))[a-z][a-z0-9]{0,15}$/;
 
 /** What CloudWatch Logs takes, but for without end. */
 const LOG_DAYS = Object.values(logs.RetentionDays).filter(
@@ -69,12 +82,18 @@ const LOG_DAYS = Object.values(logs.RetentionDays).filter(
 const BUILT = path.join(__dirname, '..', '..', 'target', 'lambda');
 
 /** Reads and checks settings; everything that is wrong is in the message of the error. */
-export function readSettings(context: Read, variables: NodeJS.ProcessEnv = process.env): Settings {
+export function readSettings(
+  context: Read,
+  variables: NodeJS.ProcessEnv = process.env,
+  before: Readonly<Record<string, string>> = {},
+): Settings {
   const problems: string[] = [];
+  const told: Record<string, string> = {};
   const raw = (name: string): string | undefined => {
-    const variable = `IOTLAKE_${name.replace(/[A-Z]/g, (letter) => `_${letter}`).toUpperCase()}`;
-    const value = context(name) ?? variables[variable];
-    return value === undefined || value === '' ? undefined : String(value);
+    const now = saidNow(name, context, variables) ?? before[name] ?? '';
+    if (now === '') return undefined;
+    if (!NOT_REMEMBERED.includes(name)) told[name] = now;
+    return now;
   };
   const text = (name: string, otherwise: string, pattern: RegExp, due: string): string => {
     const value = raw(name) ?? otherwise;
@@ -104,7 +123,12 @@ export function readSettings(context: Read, variables: NodeJS.ProcessEnv = proce
     if (list === undefined) problems.push(`${name} is \`${value}\`: ${DEVICES_DUE}`);
     return list ?? [];
   };
-  const environment = text('environment', 'int', NAME, 'up to 16 of a-z and 0-9, a letter first, are due');
+  const environment = text(
+    'environment',
+    'int',
+    NAME,
+    'up to 16 of a-z and 0-9 are due, a letter first, without aws, amazon, cognito',
+  );
   const settings: Settings = {
     environment,
     contactEmail: text('contactEmail', '', /^$|^[^@\s]+@[^@\s]+$/, 'an address is due'),
@@ -125,6 +149,9 @@ export function readSettings(context: Read, variables: NodeJS.ProcessEnv = proce
     table: text('table', 'events', /^[a-z][a-z0-9_]{0,63}$/, 'up to 64 of a-z, 0-9 and _ are due'),
     queryLimitBytes: number('queryLimitBytes', 100 * 2 ** 30, 10_000_000, Number.MAX_SAFE_INTEGER),
     machineClient: flag('machineClient', false),
+    topicScope: text('topicScope', 'root', /^(root|thing)$/, 'root or thing is due'),
+    credentialRetention: text('credentialRetention', 'store', /^(store|return-once)$/, 'store or return-once is due'),
+    iotLogging: flag('iotLogging', false),
     monthlyDollars: number('monthlyDollars', 0, 0, 1_000_000),
     quickSightAdminUserName: text(
       'quickSightAdminUserName',
@@ -148,13 +175,29 @@ export function readSettings(context: Read, variables: NodeJS.ProcessEnv = proce
     sitewise: flag('sitewise', false),
     sitewiseDevices: devices('sitewiseDevices'),
     lambdaDirectory: raw('lambdaDirectory') ?? BUILT,
+    told,
   };
   if (settings.quickSightAdminUserName !== '' && settings.contract !== 'rigado') {
     problems.push(`contract is \`${settings.contract}\`: the dashboard reads the view that only rigado has`);
+  }
+  if (settings.monthlyDollars > 0 && settings.contactEmail === '') {
+    problems.push('monthlyDollars is given, but no contactEmail to tell when they are spent');
   }
   if (settings.sitewiseDevices.length > 0 && !settings.sitewise) {
     problems.push('sitewiseDevices are given, but sitewise is false');
   }
   if (problems.length > 0) throw new Error(`the settings are wrong: ${problems.join('; ')}`);
   return settings;
+}
+
+/** The environment alone, which says whose last deployment is to be asked for. */
+export function environmentOf(context: Read, variables: NodeJS.ProcessEnv = process.env): string {
+  return saidNow('environment', context, variables) || 'int';
+}
+
+/** What this deployment is told of a setting: by CDK's context, else by a variable; `undefined` if nothing. */
+function saidNow(name: string, context: Read, variables: NodeJS.ProcessEnv): string | undefined {
+  const variable = `IOTLAKE_${name.replace(/[A-Z]/g, (letter) => `_${letter}`).toUpperCase()}`;
+  const value = context(name) ?? variables[variable];
+  return value === undefined ? undefined : String(value);
 }

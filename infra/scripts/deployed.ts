@@ -30,11 +30,19 @@ export function output(stack: LiveStack, key: string): string {
 
 /** The configuration that the stack hands over, from its secret. */
 export async function configuration(aws: Aws, stack: LiveStack): Promise<ReadonlyMap<string, string>> {
+  return (await secretOf(aws, stack)).values;
+}
+
+/** The secret itself, by its name, and what it holds. */
+export async function secretOf(
+  aws: Aws,
+  stack: LiveStack,
+): Promise<{ readonly id: string; readonly values: ReadonlyMap<string, string> }> {
   for (const { type, physicalId } of stack.resources) {
     if (type !== 'AWS::SecretsManager::Secret') continue;
     const secret = await unlessMissing(aws.secrets.send(new GetSecretValueCommand({ SecretId: physicalId })));
     const values = parse(secret?.SecretString);
-    if (values.has('cognitoRefreshToken')) return values;
+    if (values.has('cognitoRefreshToken')) return { id: physicalId, values };
   }
   throw new Failure(
     `stack ${stack.name} has no secret with the key cognitoRefreshToken`,

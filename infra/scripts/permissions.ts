@@ -32,6 +32,7 @@ export function permissions(): string {
   const values: Record<string, string> = {
     contactEmail: 'contact@example.com',
     republish: 'true',
+    iotLogging: 'true',
     sitewise: 'true',
     quickSightAdminUserName: 'Admin/jane@example.com',
   };
@@ -39,7 +40,7 @@ export function permissions(): string {
   const app = new App();
   const env = { account: '111122223333', region: 'eu-west-1' };
   const core = new IotlakeStack(app, 'iotlake-int', { env, settings, code: zipsInBucket('code', '') });
-  const dashboards = new DashboardsStack(app, 'iotlake-dashboards-int', { env, settings, lake: core.lake });
+  const dashboards = new DashboardsStack(app, 'iotlake-dashboards-int', { env, settings, lake: core.shared });
   const connection = {
     connectionArn: `arn:aws:codeconnections:${env.region}:${env.account}:connection/00000000-0000-0000-0000-000000000000`,
     owner: 'owner',

@@ -1,12 +1,13 @@
 /**
- * What the data set is made of: the columns of the engine's view `<table>_rigado`, and three of its own.
+ * What the data set is made of: the columns of the engine's view `<table>_rigado`, and five of its own.
  *
  * Names and types are those of the quickstart's data set, so that an analysis or template that was made on it finds
  * them here. The query reads today and yesterday only, as that one did, by the partition keys: Athena prunes all else.
+ * All that is computed is computed in its SQL: QuickSight's own functions are not all there for a direct query.
  */
 
 /** The types of QuickSight. */
-export type ColumnType = 'STRING' | 'INTEGER' | 'DECIMAL' | 'BOOLEAN';
+export type ColumnType = 'STRING' | 'INTEGER' | 'DECIMAL' | 'BOOLEAN' | 'DATETIME';
 
 export interface Column {
   readonly name: string;
@@ -50,8 +51,19 @@ const number = (text: string): string => {
 };
 const wholeOr = (name: string): string => `${quoted(`${name}.double`)}, CAST(${quoted(`${name}.int`)} AS double)`;
 
-/** Columns beside the view's, one clean number for each measurement that the dashboard draws. */
+/** The last millisecond of the year 9999: a time beyond it would fail the whole query. */
+const LAST = 253402300799999;
+
+/** Columns beside the view's: when and what sent, and one clean number for each measurement that the dashboard draws. */
 const OWN: readonly (Column & { readonly sql: string })[] = [
+  {
+    name: 'time',
+    type: 'DATETIME',
+    // QuickSight knows no times with a zone; Athena's are UTC.
+    sql: `CASE WHEN "ts" BETWEEN 0 AND ${LAST} THEN CAST(from_unixtime(CAST("ts" / 1000 AS bigint)) AS timestamp) END`,
+  },
+  // `urn:rigado:S1_Sensor:2`: publisher, model, version.
+  { name: 'model', type: 'STRING', sql: `split_part("device.capabilitymodelid", ':', 3)` },
   {
     name: 'temperature',
     type: 'DECIMAL',
@@ -71,13 +83,6 @@ export const QUERY_COLUMNS: readonly Column[] = [
   // A cast by QuickSight would drop the rows whose text is no number; the query's cast leaves them, with NULL.
   ...VIEW_COLUMNS.map((column) => (column.name === AS_NUMBER ? { ...column, type: 'DECIMAL' as const } : column)),
   ...OWN.map(({ name, type }) => ({ name, type })),
-];
-
-/** Fields that QuickSight calculates: when a message came, and what kind of device sent it. */
-export const CALCULATED: readonly { readonly name: string; readonly expression: string }[] = [
-  { name: 'time', expression: 'epochDate(floor({ts} / 1000))' },
-  // `urn:rigado:S1_Sensor:2`: publisher, model, version.
-  { name: 'model', expression: "split({device.capabilitymodelid}, ':', 3)" },
 ];
 
 /** The name of the engine's view on a table. */

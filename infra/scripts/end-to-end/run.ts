@@ -9,6 +9,7 @@ import type { LookupFunction } from 'node:net';
 import { connectAsync } from 'mqtt';
 
 import { Failure } from '../arguments';
+import { waitFor, type Patience } from '../waiting';
 
 /** What is tested. */
 export interface Target {
@@ -23,6 +24,8 @@ export interface Target {
   readonly deviceId?: string;
   /** Port and certificate authority of the broker, and where its name leads, where it is not AWS IoT itself. */
   readonly broker?: { readonly port: number; readonly ca: string; readonly lookup?: LookupFunction };
+  /** How long the broker may refuse the device: IoT Core caches policies, and says that it may take 6 to 8 minutes. */
+  readonly patience?: Patience;
   /** Waits until the message is in the lake, given what to look for. */
   readonly arrived?: (deviceId: string) => Promise<void>;
 }
@@ -33,6 +36,13 @@ interface Envelope {
   readonly credential: { readonly certificatePem: string; readonly privateKey: string };
   readonly mqttEndpoint: string;
   readonly error: { readonly code: string; readonly msg: string };
+}
+
+const PATIENCE: Patience = { every: 10_000, atMost: 600_000 };
+
+/** A topic that a filter matches, for a message of one's own: `plant/+/data/#` takes `plant/test/data/test`. */
+export function topicUnder(filter: string): string {
+  return filter.replace(/[+#]/g, 'test');
 }
 
 /** Runs all steps. */
@@ -64,7 +74,7 @@ async function useDevice(target: Target, token: string, say: (line: string) => v
   expectThat(got.thingId === posted.thingId, 'GET answers with another thingId than POST');
   say('GET tells the same device');
   const deviceId = target.deviceId ?? `end-to-end-${Date.now()}`;
-  await publish(target, posted, deviceId);
+  await publishSoon(target, posted, deviceId);
   say(`a message is published to ${target.topic} with the device's certificate`);
   if (target.arrived === undefined) return;
   await target.arrived(deviceId);
@@ -104,6 +114,21 @@ function parse(text: string): Envelope | undefined {
   } catch {
     return undefined;
   }
+}
+
+/** Publishes as soon as the broker takes it: a policy that has just been attached may not be in force yet. */
+async function publishSoon(target: Target, device: Envelope, deviceId: string): Promise<void> {
+  let refused: unknown;
+  const sent = await waitFor(target.patience ?? PATIENCE, async () => {
+    try {
+      await publish(target, device, deviceId);
+      return true;
+    } catch (error) {
+      refused = error;
+      return undefined;
+    }
+  });
+  if (sent === undefined) throw refused as Error;
 }
 
 async function publish(target: Target, device: Envelope, deviceId: string): Promise<void> {

@@ -11,7 +11,7 @@ import {
 } from '@aws-sdk/client-cognito-identity-provider';
 import { DeleteLogGroupCommand, DescribeLogGroupsCommand } from '@aws-sdk/client-cloudwatch-logs';
 import { DeleteTableCommand, DescribeTableCommand, UpdateTableCommand } from '@aws-sdk/client-dynamodb';
-import { GetDatabaseCommand } from '@aws-sdk/client-glue';
+import { DeleteDatabaseCommand, GetDatabaseCommand } from '@aws-sdk/client-glue';
 import { GetPolicyCommand } from '@aws-sdk/client-iot';
 import { DescribeAssetModelCommand, paginateListAssets } from '@aws-sdk/client-iotsitewise';
 import { DescribeKeyCommand, ScheduleKeyDeletionCommand } from '@aws-sdk/client-kms';
@@ -121,7 +121,12 @@ const KINDS: Readonly<Record<string, Kind>> = {
       const answer = await unlessMissing(aws.glue.send(new GetDatabaseCommand({ Name: name })));
       return answer && stays('Glue database, with the tables in it');
     },
+    async remove(aws, name) {
+      await unlessMissing(aws.glue.send(new DeleteDatabaseCommand({ Name: name })));
+    },
   },
+  // It is where its database is, which is listed.
+  'AWS::Glue::Table': { look: () => Promise.resolve(undefined) },
   'AWS::IoT::Policy': {
     async look(aws, policyName) {
       const answer = await unlessMissing(aws.iot.send(new GetPolicyCommand({ policyName })));

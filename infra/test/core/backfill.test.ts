@@ -2,7 +2,7 @@
 import validate from 'asl-validator';
 
 import { definition } from '../../lib/backfill';
-import { argumentsFor } from '../batch';
+import { argumentsFor, evaluated } from '../batch';
 
 const NAMES = {
   functionArn: 'arn:aws:lambda:eu-west-1:123456789012:function:ingest',
@@ -29,6 +29,24 @@ test('the definition is one that Step Functions takes', () => {
     JSON.stringify(definition(NAMES)).replace('"StartAt":"Batch"', '"StartAt":"Bacth"'),
   ) as object;
   expect(validate(wrong).isValid).toBe(false);
+});
+
+test('whatever failed fails the execution, with the word where it is named', async () => {
+  const { States } = definition(NAMES) as { States: Record<string, Record<string, unknown>> };
+  expect(States['Ingest']).toMatchObject({ Next: 'Count', ToleratedFailurePercentage: 100 });
+  // What `DescribeMapRun` and the Map itself answer, by their references.
+  const counts = { Total: 40, Succeeded: 30, Failed: 7, TimedOut: 3, Aborted: 0 };
+  const counted = (await evaluated(States['Count']?.['Output'], { result: { ItemCounts: counts } })) as object;
+  expect(counted).toEqual({ objects: 40, failed: 10 });
+  const [choice] = States['AllDone']?.['Choices'] as { Condition: string; Next: string }[];
+  expect([choice?.Next, States['AllDone']?.['Default']]).toEqual(['Done', 'SomeFailed']);
+  expect(await evaluated(choice?.Condition, { input: counted })).toBe(false);
+  expect(await evaluated(choice?.Condition, { input: { objects: 40, failed: 0 } })).toBe(true);
+  expect(States['SomeFailed']).toMatchObject({ Type: 'Fail', Error: 'ObjectsFailed' });
+  const manifest = { Bucket: 'results', Key: 'backfill/0a1b/manifest.json' };
+  expect(await evaluated(States['SomeFailed']?.['Cause'], { input: counted }, { manifest })).toMatch(
+    /^10 of 40 objects are in batches that failed; the manifest s3:\/\/results\/backfill\/0a1b\/manifest\.json names/,
+  );
 });
 
 test.each([

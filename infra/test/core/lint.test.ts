@@ -10,7 +10,7 @@ import { Template } from 'aws-cdk-lib/assertions';
 import { DashboardsStack } from '../../lib/dashboards-stack';
 import { IotlakeStack } from '../../lib/iotlake-stack';
 import { zipsInBucket } from '../../lib/lambda-code';
-import { releaseStack } from '../../lib/release';
+import { releaseDashboards, releaseStack } from '../../lib/release';
 import { readSettings } from '../../lib/settings';
 
 const infra = path.join(__dirname, '..', '..');
@@ -56,11 +56,12 @@ whereInstalled('cfn-lint and checkov (where `make infra` installed them) find no
   const app = new App();
   const env = { account: '111122223333', region: 'eu-west-1' };
   const stack = new IotlakeStack(app, 'iotlake-int', { env, settings, code: zipsInBucket('code', '') });
-  const dashboards = new DashboardsStack(app, 'iotlake-dashboards-int', { env, settings, lake: stack.lake });
+  const dashboards = new DashboardsStack(app, 'iotlake-dashboards-int', { env, settings, lake: stack.shared });
   const files = [
     written('all', Template.fromStack(stack).toJSON()),
     written('dashboards', Template.fromStack(dashboards).toJSON()),
     written('release', releaseTemplate()),
+    written('release-dashboards', Template.fromStack(releaseDashboards(new App())).toJSON()),
   ];
   expect(says('cfn-lint', '--config-file', path.join(infra, '.cfnlintrc'), ...files)).toEqual({ said: '', status: 0 });
   const asked = files.flatMap((file) => ['--file', file]);
@@ -79,6 +80,7 @@ test('the form for the console asks for what differs, and needs no bootstrap', (
     'contactEmail',
     'environment',
     'rootMqttTopic',
+    'sitewise',
   ]);
   expect(template.Rules).toBeUndefined();
   expect(JSON.stringify(template)).not.toMatch(/cdk-hnb659fds|AssetParameters/);

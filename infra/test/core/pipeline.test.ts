@@ -47,6 +47,20 @@ test('each command is one that the repository has', () => {
   for (const script of run) expect(scripts).toHaveProperty([script]);
 });
 
+test('images are pulled from a registry that does not count, and what goes on is what is deployed', () => {
+  for (const { Properties } of Object.values(template.findResources('AWS::CodeBuild::Project'))) {
+    expect(Properties.Environment.Image).toMatch(/^public\.ecr\.aws\/docker\/library\/rust:/);
+  }
+  const [artifacts] = Object.values(template.findResources('AWS::CodeBuild::Project')).flatMap(({ Properties }) => {
+    const spec = JSON.parse(Properties.Source.BuildSpec as string) as { artifacts?: object };
+    return spec.artifacts === undefined ? [] : [spec.artifacts];
+  });
+  expect(artifacts).toEqual({
+    files: ['infra/**/*', 'target/lambda/*.zip'],
+    'exclude-paths': ['infra/node_modules/**/*', 'infra/cdk.out/**/*'],
+  });
+});
+
 test('deployment and trial are told what the shell was told, and nothing else of it; tests are told nothing', () => {
   const told = Object.entries(template.findResources('AWS::CodeBuild::Project')).map(([id, project]) => {
     const variables = (project['Properties'].Environment.EnvironmentVariables ?? []) as Record<string, string>[];

@@ -84,7 +84,14 @@ test("the API takes the wizard's token, format 1.0, from everywhere", () => {
   template.hasResourceProperties('AWS::ApiGatewayV2::Api', {
     CorsConfiguration: Match.objectLike({ AllowOrigins: ['*'], AllowMethods: ['*'] }),
   });
-  template.hasResourceProperties('AWS::Cognito::UserPoolClient', { RefreshTokenValidity: 2650 * 24 * 60 });
+  // At the token endpoint a client without OAuth is refused; the scopes are those of the quickstart's client.
+  template.hasResourceProperties('AWS::Cognito::UserPoolClient', {
+    RefreshTokenValidity: 2650 * 24 * 60,
+    AllowedOAuthFlowsUserPoolClient: true,
+    AllowedOAuthFlows: ['code'],
+    AllowedOAuthScopes: ['phone', 'email', 'openid', 'profile', 'aws.cognito.signin.user.admin'],
+    CallbackURLs: ['https://localhost/'],
+  });
 });
 
 test('buckets are private, TLS only, versioned', () => {
@@ -122,27 +129,57 @@ test("the key of devices is the account's, and turns every year; their table can
 });
 
 test('each alarm tells the contact, of a metric that somebody writes', () => {
+  interface Metric {
+    readonly Namespace: string;
+    readonly MetricName: string;
+    readonly Dimensions: { Name: string }[];
+  }
   const alarms = Object.values(template.findResources('AWS::CloudWatch::Alarm')).map(
-    (alarm) => alarm['Properties'] as { Namespace: string; MetricName: string; AlarmActions: unknown[] },
+    (alarm) =>
+      alarm['Properties'] as Metric & {
+        AlarmActions: unknown[];
+        Metrics?: { Expression?: unknown; MetricStat?: { Metric: Metric } }[];
+      },
   );
-  expect(new Set(alarms.map(({ Namespace, MetricName }) => `${Namespace} ${MetricName}`))).toEqual(
+  const of = ({ Namespace, MetricName }: Metric): string => `${Namespace} ${MetricName}`;
+  const asked = alarms.flatMap((alarm) => {
+    const query = /SUM\((\w+)\) FROM SCHEMA\(\\"(.*?)\\", ActionType, RuleName\)/.exec(
+      JSON.stringify(alarm.Metrics) ?? '',
+    );
+    if (query !== null) return [`${query[2]} ${query[1]}`];
+    if (alarm.MetricName !== undefined) return [of(alarm)];
+    return (alarm.Metrics ?? []).flatMap(({ MetricStat }) => (MetricStat === undefined ? [] : [of(MetricStat.Metric)]));
+  });
+  expect(new Set(asked)).toEqual(
     new Set([
+      'AWS/ApiGateway 5xx',
       'AWS/IoT ErrorActionFailure',
       'AWS/IoT ErrorActionSuccess',
+      'AWS/IoT ParseError',
+      'AWS/IoT RuleMessageThrottled',
       'AWS/Lambda Errors',
       'AWS/Lambda Throttles',
       'AWS/SQS ApproximateNumberOfMessagesVisible',
       'iotlake/int Freshness',
       'iotlake/int Rejected',
       'iotlake/int SourceConflicts',
+      'iotlake/onboarding Failed',
     ]),
   );
   const [topic] = Object.keys(template.findResources('AWS::SNS::Topic'));
   for (const { AlarmActions } of alarms) expect(AlarmActions).toEqual([{ Ref: topic }]);
-  const telemetry = fs.readFileSync(path.join(repository, 'etl/src/ingest/telemetry.rs'), 'utf8');
-  for (const { Namespace, MetricName } of alarms) {
-    if (Namespace.startsWith('iotlake/')) expect(telemetry).toContain(`"${MetricName}"`);
-  }
+  template.hasResourceProperties('AWS::SNS::TopicPolicy', {
+    PolicyDocument: Match.objectLike({
+      Statement: Match.arrayWith([
+        Match.objectLike({
+          Effect: 'Allow',
+          Action: 'sns:Publish',
+          Principal: { Service: 'cloudwatch.amazonaws.com' },
+          Condition: { StringEquals: { 'aws:SourceAccount': { Ref: 'AWS::AccountId' } } },
+        }),
+      ]),
+    }),
+  });
 });
 
 test('the diagram of README.md has the constructs that are there', () => {
@@ -153,6 +190,11 @@ test('the diagram of README.md has the constructs that are there', () => {
 });
 
 test('wrong settings are told all at once', () => {
+  for (const environment of ['myaws', 'amazon1', 'cognito']) {
+    const told = (name: string): string | undefined => (name === 'environment' ? environment : undefined);
+    expect(() => readSettings(told, {})).toThrow(/without aws, amazon, cognito/);
+  }
+  expect(() => readSettings((name) => (name === 'monthlyDollars' ? '5' : undefined), {})).toThrow(/no contactEmail/);
   const wrong: Record<string, string> = {
     environment: 'A-1',
     rootMqttTopic: 'data',

@@ -6,7 +6,7 @@ import { App, Stack } from 'aws-cdk-lib';
 import { Match, Template } from 'aws-cdk-lib/assertions';
 
 import { DashboardsStack } from '../../lib/dashboards-stack';
-import { CALCULATED, query, QUERY_COLUMNS, VIEW_COLUMNS, viewOf } from '../../lib/dashboards/data-set';
+import { query, QUERY_COLUMNS, VIEW_COLUMNS, viewOf } from '../../lib/dashboards/data-set';
 import { definition, PANELS } from '../../lib/dashboards/panels';
 import { IotlakeStack } from '../../lib/iotlake-stack';
 import { zipsInBucket } from '../../lib/lambda-code';
@@ -22,7 +22,7 @@ const settingsOf = (values: Record<string, string>): Settings => readSettings((n
 const build = (app: App, values: Record<string, string> = {}): { dashboards: DashboardsStack } => {
   const settings = settingsOf({ ...ADMIN, ...values });
   const env = { account: '111122223333', region: 'eu-west-1' };
-  const { lake } = new IotlakeStack(app, 'iotlake-int', { env, settings, code: zipsInBucket('code', '') });
+  const { shared: lake } = new IotlakeStack(app, 'iotlake-int', { env, settings, code: zipsInBucket('code', '') });
   return { dashboards: new DashboardsStack(app, 'iotlake-dashboards-int', { env, settings, lake }) };
 };
 
@@ -78,13 +78,12 @@ describe('the data set', () => {
     );
   });
 
-  test('calculates model and time from columns that it has', () => {
-    expect(CALCULATED.map(({ name }) => name).sort()).toEqual(['model', 'time']);
-    for (const { expression } of CALCULATED) {
-      const used = [...expression.matchAll(/\{([^}]+)\}/g)].map(([, name]) => name);
-      expect(used.length).toBe(1);
-      expect(QUERY_COLUMNS.map(({ name }) => name)).toContain(used[0]);
-    }
+  test('has the time and the model from its SQL, for a direct query lacks the functions for them', () => {
+    expect(QUERY_COLUMNS).toContainEqual({ name: 'time', type: 'DATETIME' });
+    expect(QUERY_COLUMNS).toContainEqual({ name: 'model', type: 'STRING' });
+    const transforms = Object.values(template.findResources(DATA_SET))[0]?.['Properties'].LogicalTableMap.messages
+      .DataTransforms as object[];
+    expect(transforms.map((each) => Object.keys(each)).flat()).toEqual(['ProjectOperation']);
     // The third part of `urn:rigado:S1_Sensor:2`.
     expect('urn:rigado:S1_Sensor:2'.split(':')[3 - 1]).toBe('S1_Sensor');
   });
@@ -136,7 +135,7 @@ describe('the panels', () => {
   });
 
   test('show columns that the data set has, and each field once', () => {
-    const known = [...QUERY_COLUMNS, ...CALCULATED].map(({ name }) => name);
+    const known = QUERY_COLUMNS.map(({ name }) => name);
     const text = JSON.stringify(made);
     const used = [...text.matchAll(/"columnName":"([^"]+)"/g)].map(([, name]) => name!);
     expect(used.length).toBeGreaterThan(25);

@@ -8,6 +8,7 @@ import { spawn } from 'node:child_process';
 import { join, resolve } from 'node:path';
 
 import { UpdateWorkGroupCommand } from '@aws-sdk/client-athena';
+import { PutMetricDataCommand } from '@aws-sdk/client-cloudwatch';
 import { UpdateUserPoolClientCommand } from '@aws-sdk/client-cognito-identity-provider';
 import { DeleteItemCommand, PutItemCommand } from '@aws-sdk/client-dynamodb';
 import { CreateTableCommand, DeletePartitionCommand, DeleteTableCommand } from '@aws-sdk/client-glue';
@@ -449,6 +450,16 @@ describeWithServer('doctor', () => {
     // Mended, the stage is as it was.
     const mended = STAGES.find(({ name }) => name === stage);
     expect((await lookAt(mended!, environment)).problems).toEqual([]);
+  });
+
+  test('what CloudWatch counts of a rule is told by the type of its actions', async () => {
+    const Dimensions = [
+      { Name: 'RuleName', Value: 'iotlake_int' },
+      { Name: 'ActionType', Value: 'Some type' },
+    ];
+    const datum = { MetricName: 'Failure', Dimensions, Value: 3, Timestamp: new Date(Date.now() - 60_000) };
+    await aws.cloudWatch.send(new PutMetricDataCommand({ Namespace: 'AWS/IoT', MetricData: [datum] }));
+    expect(shown(await look())).toContain('RuleMessageThrottled -, Failure of Some type 3\n');
   });
 
   test('there is a break for each stage that the stand-in has', () => {

@@ -9,7 +9,7 @@ import { CLAIMS } from '../../scripts/prove/prove';
 
 const INFRA = resolve(__dirname, '../..');
 const DOCUMENTS = ['infra/README.md', 'docs/migration.md', 'TROUBLESHOOTING.md'];
-const COMMANDS = ['wizard', 'end-to-end', 'doctor', 'prove', 'compare', 'offer-view', 'uninstall'];
+const COMMANDS = ['wizard', 'token', 'end-to-end', 'doctor', 'prove', 'compare', 'offer-view', 'uninstall'];
 
 const SCRIPTS = (
   JSON.parse(readFileSync(join(INFRA, 'package.json'), 'utf8')) as { scripts: Partial<Record<string, string>> }

@@ -240,9 +240,16 @@ describeWithServer('prove', () => {
         assetStatus: { state: 'ACTIVE' },
         assetProperties: [{ id: 'property-9', name: 'Temperature', dataType: 'DOUBLE' }],
       });
-      services.give('PUT /assets/asset-9/properties/property-9', {});
+      services.give('PUT /assets/asset-9/properties/property-9', (body) => (rename(body), {}));
       services.give('DELETE /assets/asset-9', {});
     });
+
+    /** From then on the property has the alias. */
+    const rename = ({ propertyAlias }: Record<string, unknown>): void =>
+      services.give('GET /assets/asset-9', {
+        assetStatus: { state: 'ACTIVE' },
+        assetProperties: [{ id: 'property-9', name: 'Temperature', dataType: 'DOUBLE', alias: propertyAlias }],
+      });
 
     const ingestion = (...answers: object[]): void =>
       services.give(`GET ${QUICKSIGHT}/data-sets/iotlake-int/ingestions/prove-abc`, () => ({
@@ -287,7 +294,7 @@ describeWithServer('prove', () => {
 
     test('SiteWise: an asset is made, named, looked at and deleted', async () => {
       const named: unknown[] = [];
-      services.give('PUT /assets/asset-9/properties/property-9', (body) => (named.push(body), {}));
+      services.give('PUT /assets/asset-9/properties/property-9', (body) => (named.push(body), rename(body), {}));
       services.give('GET /properties/latest', { propertyValue: { value: { doubleValue: 21.5 } } });
       const { context: given, outcome } = context('sitewise');
       const asset = await TemporaryAsset.make(given, 'prove-abc');
@@ -298,6 +305,15 @@ describeWithServer('prove', () => {
         'proved',
         'prove-abcTemperature is 21.5 (21.5 was sent)',
       ]);
+      expect(services.asked.at(-1)).toBe('DELETE /assets/asset-9');
+    });
+
+    test('SiteWise: an asset that does not get its alias refutes it, and is deleted', async () => {
+      services.give('PUT /assets/asset-9/properties/property-9', {});
+      const { context: given, outcome } = context('sitewise');
+      const quick = { ...given, patience: { ...PATIENCE, soon: { every: 20, atMost: 200 } } };
+      expect(await TemporaryAsset.make(quick, 'prove-abc')).toBeUndefined();
+      expect(outcome()?.why).toMatch(/does not have the alias prove-abcTemperature in time/);
       expect(services.asked.at(-1)).toBe('DELETE /assets/asset-9');
     });
 

@@ -1,4 +1,5 @@
 /** The IoT rule: whether it is there, on, leads to the stack's Firehose and may write there, and what it failed at. */
+import { ListMetricsCommand } from '@aws-sdk/client-cloudwatch';
 import { GetTopicRuleCommand } from '@aws-sdk/client-iot';
 import { GetObjectCommand } from '@aws-sdk/client-s3';
 
@@ -39,18 +40,14 @@ export const rule: Stage = {
 async function failures(environment: Environment, look: Look, ruleName: string): Promise<void> {
   const RuleName = ruleName;
   const own = await counts(environment, 'AWS/IoT', { RuleName }, ['TopicMatch', 'ParseError', 'RuleMessageThrottled']);
-  const toFirehose = { RuleName, ActionType: 'Firehose' };
-  look.fact(
-    'last 24 h',
-    `${own}; to Firehose: ${await counts(environment, 'AWS/IoT', toFirehose, ['Success', 'Failure'])}`,
-  );
+  look.fact('last 24 h', [own, ...(await ofActions(environment, ruleName))].join(', '));
   const matched = await lately(environment, { namespace: 'AWS/IoT', name: 'TopicMatch', dimensions: { RuleName } });
   if (matched === undefined) look.quiet('no message of its topic in 24 hours, as far as CloudWatch counts');
   const parse = await lately(environment, { namespace: 'AWS/IoT', name: 'ParseError', dimensions: { RuleName } });
   if ((parse ?? 0) > 0 && parse === matched) {
     look.broken(
       `no message of the last 24 hours is JSON that the rule ${ruleName} can read`,
-      'enable logging for AWS IoT Core (level ERROR): its log says which topic, and what is wrong with the message',
+      'deploy with `-c iotLogging=true`: the log group AWSIotLogsV2 then says which topic, and what is wrong with the message',
     );
   }
   const bucket = environment.output('rawBucketName');
@@ -63,6 +60,24 @@ async function failures(environment: Environment, look: Look, ruleName: string):
     `the last message could not be handed on: ${await reason(environment, bucket, failed.Key)}`,
     `mend what it names; the messages lie under s3://${bucket}/${ERRORS} for 90 days, in base64: publish them again`,
   );
+}
+
+/**
+ * What CloudWatch counts of the rule's actions. It has them by rule and type of action, in words of which AWS gives no list,
+ * so that they are asked for first.
+ */
+async function ofActions(environment: Environment, RuleName: string): Promise<string[]> {
+  const lines: string[] = [];
+  for (const name of ['Success', 'Failure', 'ErrorActionSuccess', 'ErrorActionFailure']) {
+    const Dimensions = [{ Name: 'RuleName', Value: RuleName }];
+    const asked = new ListMetricsCommand({ Namespace: 'AWS/IoT', MetricName: name, Dimensions });
+    for (const { Dimensions: found = [] } of (await environment.aws.cloudWatch.send(asked)).Metrics ?? []) {
+      const dimensions = Object.fromEntries(found.map(({ Name = '', Value = '' }) => [Name, Value]));
+      const value = await lately(environment, { namespace: 'AWS/IoT', name, dimensions });
+      lines.push(`${name} of ${dimensions.ActionType ?? 'all actions'} ${value ?? '-'}`);
+    }
+  }
+  return lines;
 }
 
 /** What IoT Core wrote beside the message. */

@@ -86,7 +86,8 @@ async function deploy(context: Context, template: string, as: Partial<CreateStac
   await s3.send(new CreateBucketCommand({ Bucket: object.Bucket, ...place }));
   try {
     await s3.send(new PutObjectCommand({ ...object, Body: template }));
-    const host = process.env.AWS_ENDPOINT_URL ?? `https://s3.${environment.region}.amazonaws.com`;
+    const suffix = environment.region.startsWith('cn-') ? 'amazonaws.com.cn' : 'amazonaws.com';
+    const host = process.env.AWS_ENDPOINT_URL ?? `https://s3.${environment.region}.${suffix}`;
     const TemplateURL = `${host}/${object.Bucket}/${object.Key}`;
     await cloudFormation.send(new CreateStackCommand({ StackName: environment.stack.name, TemplateURL, ...as }));
     const status = await waitFor(patience.stack, async () => {
@@ -94,7 +95,9 @@ async function deploy(context: Context, template: string, as: Partial<CreateStac
       return now.endsWith('_IN_PROGRESS') ? undefined : now;
     });
     if (status !== 'CREATE_COMPLETE') {
-      throw new Failure(`stack ${environment.stack.name} is ${status ?? 'still being made'}: its events say why`);
+      throw new Failure(
+        `stack ${environment.stack.name} is ${status ?? 'still being made'}: its events say why; deploy it as you did before`,
+      );
     }
   } finally {
     await s3.send(new DeleteObjectCommand(object));

@@ -56,20 +56,24 @@ async function setOff(context: Context, listener: Listener, all: readonly Metric
   const set = async (AlarmName: string, StateValue: StateValue): Promise<unknown> =>
     environment.aws.cloudWatch.send(new SetAlarmStateCommand({ AlarmName, StateValue, StateReason }));
   const waiting = new Set<string>();
-  try {
-    for (const { AlarmName = '', StateValue } of all) {
-      waiting.add(AlarmName);
-      // Only a change is told.
-      if (StateValue === 'ALARM') await set(AlarmName, 'OK');
-      await set(AlarmName, 'ALARM');
+  const hear = async (): Promise<true | undefined> => {
+    for (const { AlarmName = '', NewStateValue, NewStateReason } of await listener.heard()) {
+      if (NewStateValue !== 'ALARM' || NewStateReason !== StateReason || !waiting.delete(AlarmName)) continue;
+      report.saw('alarms', `${AlarmName}: notification received`);
     }
-    await waitFor(patience.soon, async () => {
-      for (const { AlarmName = '', NewStateValue, NewStateReason } of await listener.heard()) {
-        if (NewStateValue !== 'ALARM' || NewStateReason !== StateReason || !waiting.delete(AlarmName)) continue;
-        report.saw('alarms', `${AlarmName}: notification received`);
+    return waiting.size === 0 ? true : undefined;
+  };
+  for (const { AlarmName = '' } of all) waiting.add(AlarmName);
+  try {
+    // Twice, since the queue's policy may not be in force at the first, and what SNS may not deliver then is lost.
+    for (const _ of ['first', 'second']) {
+      for (const name of waiting) {
+        // Only a change is told.
+        await set(name, 'OK');
+        await set(name, 'ALARM');
       }
-      return waiting.size === 0 ? true : undefined;
-    });
+      if ((await waitFor(patience.soon, hear)) === true) break;
+    }
   } finally {
     for (const { AlarmName = '', StateValue = 'OK' } of all) await set(AlarmName, StateValue);
   }

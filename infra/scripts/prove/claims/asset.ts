@@ -8,6 +8,7 @@ import {
   DescribeAssetCommand,
   GetAssetPropertyValueCommand,
   UpdateAssetPropertyCommand,
+  type AssetProperty,
 } from '@aws-sdk/client-iotsitewise';
 
 import { messageOf } from '../../arguments';
@@ -34,31 +35,42 @@ export class TemporaryAsset {
       return undefined;
     }
     const { siteWise } = environment.aws;
+    let asset: TemporaryAsset | undefined;
     try {
       const made = await siteWise.send(new CreateAssetCommand({ assetName: deviceId, assetModelId }));
-      const asset = new TemporaryAsset(context, made.assetId ?? '', `${deviceId}${PROPERTY}`);
+      asset = new TemporaryAsset(context, made.assetId ?? '', `${deviceId}${PROPERTY}`);
       await asset.name();
       report.saw('sitewise', `an asset ${deviceId} with the alias ${asset.alias} was made for the time of the proof`);
       return asset;
     } catch (error) {
       report.refuted('sitewise', `an asset cannot be made: ${messageOf(error)}`);
+      await asset?.remove();
       return undefined;
     }
   }
 
-  /** Gives the property its alias, once the asset is there. */
+  /** Gives the property its alias once the asset is there, and waits until it has it: a value that comes before is lost. */
   private async name(): Promise<void> {
     const { siteWise } = this.context.environment.aws;
     const { assetId } = this;
-    const property = await waitFor(this.context.patience.soon, async () => {
-      const asset = await siteWise.send(new DescribeAssetCommand({ assetId }));
-      if (asset.assetStatus?.state === 'FAILED') throw new Error(asset.assetStatus.error?.message ?? 'no reason given');
-      if (asset.assetStatus?.state !== 'ACTIVE') return undefined;
-      return asset.assetProperties?.find(({ name }) => name === PROPERTY)?.id;
-    });
-    if (property === undefined) throw new Error(`the asset has no property ${PROPERTY} yet`);
-    const update = { assetId, propertyId: property, propertyAlias: this.alias };
+    const { id: propertyId } = await this.property(() => true);
+    const update = { assetId, propertyId, propertyAlias: this.alias };
     await siteWise.send(new UpdateAssetPropertyCommand(update));
+    await this.property(({ alias }) => alias === this.alias);
+  }
+
+  /** The property, once the asset is active and has it so. */
+  private async property(isSo: (property: AssetProperty) => boolean): Promise<AssetProperty> {
+    const { siteWise } = this.context.environment.aws;
+    const { assetId } = this;
+    const found = await waitFor(this.context.patience.soon, async () => {
+      const { assetStatus, assetProperties = [] } = await siteWise.send(new DescribeAssetCommand({ assetId }));
+      if (assetStatus?.state === 'FAILED') throw new Error(assetStatus.error?.message ?? 'no reason given');
+      if (assetStatus?.state !== 'ACTIVE') return undefined;
+      return assetProperties.find((each) => each.name === PROPERTY && isSo(each));
+    });
+    if (found === undefined) throw new Error(`its property ${PROPERTY} does not have the alias ${this.alias} in time`);
+    return found;
   }
 
   /** Waits for a value of the property, and decides the claim. */
