@@ -6,15 +6,23 @@
  */
 import { AthenaClient } from '@aws-sdk/client-athena';
 import { CloudFormationClient } from '@aws-sdk/client-cloudformation';
+import { CloudWatchClient } from '@aws-sdk/client-cloudwatch';
 import { CloudWatchLogsClient } from '@aws-sdk/client-cloudwatch-logs';
 import { CognitoIdentityProviderClient } from '@aws-sdk/client-cognito-identity-provider';
 import { DynamoDBClient } from '@aws-sdk/client-dynamodb';
+import { FirehoseClient } from '@aws-sdk/client-firehose';
 import { GlueClient } from '@aws-sdk/client-glue';
+import { IAMClient } from '@aws-sdk/client-iam';
 import { IoTClient } from '@aws-sdk/client-iot';
 import { IoTSiteWiseClient } from '@aws-sdk/client-iotsitewise';
 import { KMSClient } from '@aws-sdk/client-kms';
+import { LambdaClient } from '@aws-sdk/client-lambda';
+import { QuickSightClient } from '@aws-sdk/client-quicksight';
 import { S3Client } from '@aws-sdk/client-s3';
 import { SecretsManagerClient } from '@aws-sdk/client-secrets-manager';
+import { SFNClient } from '@aws-sdk/client-sfn';
+import { SNSClient } from '@aws-sdk/client-sns';
+import { SQSClient } from '@aws-sdk/client-sqs';
 
 /** Clients of one region. Each is made when it is first asked for. */
 export class Aws {
@@ -30,6 +38,10 @@ export class Aws {
     return this.client('cloudFormation', (options) => new CloudFormationClient(options));
   }
 
+  get cloudWatch(): CloudWatchClient {
+    return this.client('cloudWatch', (options) => new CloudWatchClient(options));
+  }
+
   get cognito(): CognitoIdentityProviderClient {
     return this.client('cognito', (options) => new CognitoIdentityProviderClient(options));
   }
@@ -38,8 +50,16 @@ export class Aws {
     return this.client('dynamoDb', (options) => new DynamoDBClient(options));
   }
 
+  get firehose(): FirehoseClient {
+    return this.client('firehose', (options) => new FirehoseClient(options));
+  }
+
   get glue(): GlueClient {
     return this.client('glue', (options) => new GlueClient(options));
+  }
+
+  get iam(): IAMClient {
+    return this.client('iam', (options) => new IAMClient(options));
   }
 
   get iot(): IoTClient {
@@ -50,8 +70,16 @@ export class Aws {
     return this.client('kms', (options) => new KMSClient(options));
   }
 
+  get lambda(): LambdaClient {
+    return this.client('lambda', (options) => new LambdaClient(options));
+  }
+
   get logs(): CloudWatchLogsClient {
     return this.client('logs', (options) => new CloudWatchLogsClient(options));
+  }
+
+  get quickSight(): QuickSightClient {
+    return this.client('quickSight', (options) => new QuickSightClient(options));
   }
 
   get s3(): S3Client {
@@ -63,10 +91,24 @@ export class Aws {
     return this.client('secrets', (options) => new SecretsManagerClient(options));
   }
 
+  get sfn(): SFNClient {
+    return this.client('sfn', (options) => new SFNClient(options));
+  }
+
   get siteWise(): IoTSiteWiseClient {
     // Its control plane is `api.<host>`, which a stand-in does not have.
     const disableHostPrefix = process.env.AWS_ENDPOINT_URL !== undefined;
     return this.client('siteWise', (options) => new IoTSiteWiseClient({ ...options, disableHostPrefix }));
+  }
+
+  get sns(): SNSClient {
+    return this.client('sns', (options) => new SNSClient(options));
+  }
+
+  get sqs(): SQSClient {
+    // A stand-in names its queues by a host that it may not be reached by.
+    const useQueueUrlAsEndpoint = process.env.AWS_ENDPOINT_URL === undefined;
+    return this.client('sqs', (options) => new SQSClient({ ...options, useQueueUrlAsEndpoint }));
   }
 
   private client<T>(name: string, make: (options: ClientOptions) => T): T {
@@ -90,6 +132,8 @@ export function isMissing(error: unknown): boolean {
   return [
     'NotFound',
     'NoSuchBucket',
+    'NoSuchKey',
+    'QueueDoesNotExist',
     'NotFoundException',
     'ResourceNotFoundException',
     'EntityNotFoundException',

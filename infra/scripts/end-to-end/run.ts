@@ -20,6 +20,8 @@ export interface Target {
   readonly refreshToken: string;
   readonly serial: string;
   readonly topic: string;
+  /** What the message calls its device; a name with the time, if it is not given. */
+  readonly deviceId?: string;
   /** Port and certificate authority of the broker, and where its name leads, where it is not AWS IoT itself. */
   readonly broker?: { readonly port: number; readonly ca: string; readonly lookup?: LookupFunction };
   /** How long the broker may refuse the device: IoT Core caches policies, and says that it may take 6 to 8 minutes. */
@@ -71,7 +73,7 @@ async function useDevice(target: Target, token: string, say: (line: string) => v
   const got = await call(target, token, 'GET');
   expectThat(got.thingId === posted.thingId, 'GET answers with another thingId than POST');
   say('GET tells the same device');
-  const deviceId = `end-to-end-${Date.now()}`;
+  const deviceId = target.deviceId ?? `end-to-end-${Date.now()}`;
   await publishSoon(target, posted, deviceId);
   say(`a message is published to ${target.topic} with the device's certificate`);
   if (target.arrived === undefined) return;

@@ -3,17 +3,16 @@
  * rows, a device is onboarded and heard, the backfill's batches are taken, all of it goes away and comes back.
  *
  * The functions are the zips of `make lambda`, those for this machine under the names that the template asks for.
- * What the server lacks is listed here, and checked to be all: `MISSING`. It also does not deliver an IoT rule's messages
- * to Firehose, so that the test does what the rule says (`bridge`); its Map has no batches, its token endpoint no refresh.
+ * What the server lacks is listed in `deploy.ts`, and checked to be all: `MISSING`. It also does not deliver an IoT rule's messages
+ * to Firehose, so that the test does what the rule says (`bridge`); its Map has no batches, its token endpoint no refresh
+ * and none of Cognito's refusals: `token-endpoint.ts` has both.
  */
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
-import { createServer } from 'node:http';
-import type { AddressInfo, LookupFunction } from 'node:net';
+import type { LookupFunction } from 'node:net';
 import { arch } from 'node:os';
 import { join, relative, resolve } from 'node:path';
 
-import { CreateStackCommand, paginateDescribeStackEvents } from '@aws-sdk/client-cloudformation';
-import { InitiateAuthCommand } from '@aws-sdk/client-cognito-identity-provider';
+import { DescribeUserPoolClientCommand, RevokeTokenCommand } from '@aws-sdk/client-cognito-identity-provider';
 import { ScanCommand } from '@aws-sdk/client-dynamodb';
 import { FirehoseClient, PutRecordCommand } from '@aws-sdk/client-firehose';
 import { GetTablesCommand } from '@aws-sdk/client-glue';
@@ -27,31 +26,33 @@ import {
 import { GetKeyRotationStatusCommand } from '@aws-sdk/client-kms';
 import { InvokeCommand, LambdaClient, ListEventSourceMappingsCommand } from '@aws-sdk/client-lambda';
 import {
-  CreateBucketCommand,
   GetBucketPolicyCommand,
   GetBucketVersioningCommand,
   GetPublicAccessBlockCommand,
+  ListBucketsCommand,
   ListObjectsV2Command,
   PutObjectCommand,
 } from '@aws-sdk/client-s3';
-import { DescribeStateMachineCommand, SFNClient } from '@aws-sdk/client-sfn';
+import { DescribeStateMachineCommand, SFNClient, UpdateStateMachineCommand } from '@aws-sdk/client-sfn';
 import { GetQueueAttributesCommand, SQSClient } from '@aws-sdk/client-sqs';
-import { App } from 'aws-cdk-lib';
-import { Template } from 'aws-cdk-lib/assertions';
 import { connectAsync } from 'mqtt';
 
-import { releaseStack } from '../../lib/release';
 import { query, type Row } from '../../scripts/athena';
-import { Aws } from '../../scripts/aws';
+import { Aws, unlessMissing } from '../../scripts/aws';
 import { configuration, output, stackOf } from '../../scripts/deployed';
+import { environmentOf } from '../../scripts/doctor/environment';
+import { examine } from '../../scripts/doctor/examine';
 import { endToEnd } from '../../scripts/end-to-end/run';
+import { CLAIMS, prove } from '../../scripts/prove/prove';
 import { run } from '../../scripts/uninstall/uninstall';
 import type { LiveStack } from '../../scripts/uninstall/stacks';
 import { waitFor } from '../../scripts/waiting';
 import { wizardValues } from '../../scripts/wizard/values';
 import { argumentsFor } from '../batch';
 import { Authority, Broker, describeWithBroker } from '../broker';
+import { deploy, deployable, MISSING, releaseTemplate, uploadZips, type Body } from '../deploy';
 import { HAS_SERVER, start, type StandIn } from '../scripts/stand-in';
+import { refreshedBy, startTokenEndpoint, type AppClient } from '../token-endpoint';
 
 const REPOSITORY = resolve(__dirname, '../../..');
 const SAMPLE = join(REPOSITORY, 'fixtures', 'sample');
@@ -60,15 +61,8 @@ const ZIPS = resolve(process.env.IOTLAKE_ZIPS ?? join(REPOSITORY, 'target', 'lam
 const zip = (binary: string): string => join(ZIPS, `${binary}-${arch() === 'x64' ? 'x86_64' : arch()}.zip`);
 const isReady = HAS_SERVER && (process.env.IOTLAKE_ZIPS !== undefined || existsSync(zip('ingest')));
 
-/** Types of the template that the server does not know: they are taken out of it, and nothing else. */
-const MISSING = ['AWS::Athena::NamedQuery', 'AWS::IoTSiteWise::AssetModel'];
-/** As much of a template as is looked at. */
-interface Body {
-  readonly Resources: Record<string, { readonly Type: string; readonly Condition?: string }>;
-}
-
-const STACK = 'iotlake-int';
 const SOON = { every: 100, atMost: 60_000 };
+const QUICK = { row: SOON, soon: SOON, run: SOON, stack: SOON };
 
 jest.setTimeout(180_000);
 
@@ -82,38 +76,6 @@ const toLoopback: LookupFunction = (_, options, found) => {
   else found(null, '127.0.0.1', 4);
 };
 
-/** The pool's token endpoint, which the server has for other grants only: what is posted as the wizard does, by its API. */
-async function tokenEndpoint(cognito: Aws['cognito']): Promise<{ url: string; stop(): Promise<void> }> {
-  const answer = async (url: string): Promise<object> => {
-    const query = new URL(url, 'http://x').searchParams;
-    if (query.get('grant_type') !== 'refresh_token') return { error: 'unsupported_grant_type' };
-    const { AuthenticationResult: result } = await cognito.send(
-      new InitiateAuthCommand({
-        AuthFlow: 'REFRESH_TOKEN_AUTH',
-        ClientId: query.get('client_id') ?? '',
-        AuthParameters: { REFRESH_TOKEN: query.get('refresh_token') ?? '' },
-      }),
-    );
-    return { access_token: result?.AccessToken };
-  };
-  const endpoint = createServer((request, response) => {
-    const end = (status: number, body: object): void => {
-      response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(body));
-    };
-    answer(request.url ?? '').then(
-      (body) => end('error' in body ? 400 : 200, body),
-      (error: Error) => end(400, { error: error.name }),
-    );
-  });
-  await new Promise<void>((listening) => endpoint.listen(0, '127.0.0.1', listening));
-  return {
-    url: `http://127.0.0.1:${(endpoint.address() as AddressInfo).port}/oauth2/token`,
-    async stop() {
-      await new Promise((closed) => (endpoint.close(closed), endpoint.closeAllConnections()));
-    },
-  };
-}
-
 withZips('the template of a release, deployed', () => {
   /** As it was synthesized, and without what the server does not know. */
   let whole: Body;
@@ -125,18 +87,15 @@ withZips('the template of a release, deployed', () => {
   let lambda: LambdaClient;
 
   beforeAll(async () => {
-    whole = Template.fromStack(releaseStack(new App())).toJSON() as Body;
-    const known = Object.entries(whole.Resources).filter(([, { Type }]) => !MISSING.includes(Type));
-    template = { ...whole, Resources: Object.fromEntries(known) };
+    whole = releaseTemplate();
+    template = deployable(whole);
     server = await start();
     aws = new Aws('eu-west-1');
     sqs = new SQSClient();
     lambda = new LambdaClient();
-    await aws.s3.send(new CreateBucketCommand({ Bucket: 'release' }));
-    for (const binary of ['ingest', 'onboarding'])
-      await put('release', `v1/${binary}-arm64.zip`, readFileSync(zip(binary)));
-    expect(await deploy(whole)).toContain(`Unrecognized resource types: [${MISSING.join(', ')}]`);
-    expect(await deploy(template)).toBe('CREATE_COMPLETE');
+    await uploadZips(aws, (binary) => readFileSync(zip(binary)));
+    expect(await deploy(aws, server, whole)).toContain(`Unrecognized resource types: [${MISSING.join(', ')}]`);
+    expect(await deploy(aws, server, template)).toBe('CREATE_COMPLETE');
     stack = await stackOf(aws, 'int');
   });
 
@@ -144,37 +103,6 @@ withZips('the template of a release, deployed', () => {
 
   async function put(Bucket: string, Key: string, Body: string | Buffer): Promise<void> {
     await aws.s3.send(new PutObjectCommand({ Bucket, Key, Body }));
-  }
-
-  /** As the console does it; out comes the state it ended in, or why it was refused. */
-  async function deploy(body: Body): Promise<string> {
-    await put('release', 'v1/iotlake.json', JSON.stringify(body));
-    const told = { environment: 'int', contactEmail: 'ops@example.com', codeBucket: 'release', codePrefix: 'v1/' };
-    const Parameters = Object.entries(told).map(([ParameterKey, ParameterValue]) => ({ ParameterKey, ParameterValue }));
-    const TemplateURL = `${server.url}/release/v1/iotlake.json`;
-    const command = new CreateStackCommand({
-      StackName: STACK,
-      TemplateURL,
-      Parameters,
-      Capabilities: ['CAPABILITY_IAM'],
-    });
-    try {
-      await aws.cloudFormation.send(command);
-    } catch (error) {
-      return String(error);
-    }
-    const ended = await waitFor(SOON, async () => {
-      const { status } = await stackOf(aws, 'int');
-      return status.endsWith('_IN_PROGRESS') ? undefined : status;
-    });
-    if (ended === 'CREATE_COMPLETE') return ended;
-    const reasons: string[] = [];
-    for await (const page of paginateDescribeStackEvents({ client: aws.cloudFormation }, { StackName: STACK })) {
-      for (const { LogicalResourceId, ResourceStatus, ResourceStatusReason } of page.StackEvents ?? []) {
-        if (ResourceStatus?.endsWith('_FAILED')) reasons.push(`${LogicalResourceId}: ${ResourceStatusReason}`);
-      }
-    }
-    return `${ended}: ${reasons.join('; ')}`;
   }
 
   /** Names of what the stack made of a type, whose logical name begins so. */
@@ -309,7 +237,11 @@ withZips('the template of a release, deployed', () => {
     expect(wrong.said).toContain('no-hour/in-this-key.json');
   });
 
-  test('a device gets its identity, is heard, is a row, and goes', async () => {
+  /** What a device needs that the server lacks: a broker, a rule that hands on, a token endpoint. */
+  async function reach(): Promise<{
+    reached: { tokenEndpoint: string; api: string; broker: { port: number; ca: string; lookup: LookupFunction } };
+    stop(): Promise<void>;
+  }> {
     const { endpointAddress = '' } = await aws.iot.send(new DescribeEndpointCommand({ endpointType: 'iot:Data-ATS' }));
     const [name = ''] = endpointAddress.split(':');
     const trusted = await (await fetch(`${server.url}/_ministack/iot/ca.pem`)).text();
@@ -317,22 +249,73 @@ withZips('the template of a release, deployed', () => {
     const broker = await Broker.start(authority, name, trusted);
     const rule = (await aws.iot.send(new GetTopicRuleCommand({ ruleName: theOnly('AWS::IoT::TopicRule') }))).rule;
     const rulesWork = await bridge(broker, rule);
-    const tokens = await tokenEndpoint(aws.cognito);
+    const tokens = await startTokenEndpoint({ client: clientOfPool, refresh: refreshedBy(aws.cognito) });
+    const id = theOnly('AWS::ApiGatewayV2::Api');
+    expect(output(stack, 'iotOnboardingApiUrl')).toContain(id);
+    return {
+      reached: {
+        tokenEndpoint: tokens.url,
+        api: `${server.url}/_aws/execute-api/${id}/`,
+        broker: { port: broker.port, ca: authority.certificate, lookup: toLoopback },
+      },
+      async stop() {
+        await tokens.stop();
+        await rulesWork.stop();
+        await broker.stop();
+        authority.remove();
+      },
+    };
+  }
+
+  /**
+   * A machine that ingests what lies under a prefix an object at a time, since the server's Map makes no batches; in the
+   * older language, since its readers know no other.
+   */
+  function oneByOne(): object {
+    const [Bucket, FunctionName] = [output(stack, 'rawBucketName'), theOnly('AWS::Lambda::Function', 'IngestFunction')];
+    const Parameters = { FunctionName, Payload: { bucket: Bucket, 'objects.$': 'States.Array($)' } };
+    const Resource = 'arn:aws:states:::lambda:invoke';
+    return {
+      StartAt: 'Ingest',
+      States: {
+        Ingest: {
+          Type: 'Map',
+          End: true,
+          ItemReader: {
+            Resource: 'arn:aws:states:::s3:listObjectsV2',
+            Parameters: { Bucket, 'Prefix.$': '$.prefix' },
+          },
+          ItemSelector: { 'key.$': '$$.Map.Item.Value.Key' },
+          ItemProcessor: {
+            ProcessorConfig: { Mode: 'DISTRIBUTED', ExecutionType: 'STANDARD' },
+            StartAt: 'One',
+            States: { One: { Type: 'Task', End: true, Resource, Parameters } },
+          },
+        },
+      },
+    };
+  }
+
+  /** Nothing of a device is left: no thing, no record. */
+  async function expectNoDevice(): Promise<void> {
+    expect((await aws.iot.send(new ListThingsCommand({}))).things).toEqual([]);
+    const { Count } = await aws.dynamoDb.send(new ScanCommand({ TableName: theOnly('AWS::DynamoDB::GlobalTable') }));
+    expect(Count).toBe(0);
+  }
+
+  test('a device gets its identity, is heard, is a row, and goes', async () => {
+    const { reached, stop } = await reach();
     const said: string[] = [];
     try {
       const secret = await configuration(aws, stack);
       const values = wizardValues((key) => output(stack, key), secret);
       expect(values.map(([label]) => label)).toHaveLength(4);
-      const id = theOnly('AWS::ApiGatewayV2::Api');
-      expect(output(stack, 'iotOnboardingApiUrl')).toContain(id);
       const target = {
-        tokenEndpoint: tokens.url,
-        api: `${server.url}/_aws/execute-api/${id}/`,
+        ...reached,
         clientId: output(stack, 'cognitoAppClientId'),
         refreshToken: secret.get('cognitoRefreshToken') ?? '',
         serial: 'DEV_00000001',
         topic: 'data/test',
-        broker: { port: broker.port, ca: authority.certificate, lookup: toLoopback },
         arrived: async (deviceId: string): Promise<void> => {
           const there = `"device.deviceid" = '${deviceId}' AND "measurements.temperature" = 21.5 AND "ts" IS NOT NULL`;
           expect(await waitFor(SOON, async () => ((await count('events', there)) === 1 ? true : undefined))).toBe(true);
@@ -342,16 +325,58 @@ withZips('the template of a release, deployed', () => {
       expect(refused.status).toBe(401);
       await endToEnd(target, (line) => said.push(line));
     } finally {
-      await tokens.stop();
-      await rulesWork.stop();
-      await broker.stop();
-      authority.remove();
+      await stop();
     }
     expect(said).toHaveLength(6);
-    expect((await aws.iot.send(new ListThingsCommand({}))).things).toEqual([]);
-    const { Count } = await aws.dynamoDb.send(new ScanCommand({ TableName: theOnly('AWS::DynamoDB::GlobalTable') }));
-    expect(Count).toBe(0);
+    await expectNoDevice();
   });
+
+  test('prove shows what the stand-in and this test have, and says why it skipped the rest', async () => {
+    const { reached, stop } = await reach();
+    // What the test does in the place of the server: a token endpoint, what the rule says, a Map without batches.
+    const supplied = ['token', 'onboarding', 'rule', 'table', 'backfill'];
+    const stateMachineArn = theOnly('AWS::StepFunctions::StateMachine');
+    const definition = JSON.stringify(oneByOne());
+    try {
+      await new SFNClient().send(new UpdateStateMachineCommand({ stateMachineArn, definition }));
+      const request = { only: [], destroys: false, standIn: true, supplied, reached, patience: QUICK };
+      const outcomes = await prove(await environmentOf(aws, 'int'), request);
+      const states = Object.fromEntries(outcomes.map(({ name, state, why }) => [name, why ?? state]));
+      const skipped = CLAIMS.filter(({ standIn, name }) => standIn !== undefined && !supplied.includes(name));
+      expect(states).toEqual({
+        ...Object.fromEntries(skipped.map(({ name, standIn, onRequest }) => [name, onRequest ?? standIn])),
+        token: 'proved',
+        onboarding: 'proved',
+        rule: 'proved',
+        table: 'proved',
+        alarms: 'proved',
+        backfill: 'proved',
+        'first-deployment': 'proved',
+        'init-on-upgrade': expect.stringMatching(/^the function was never upgraded/),
+        'same-name': expect.stringMatching(/--destroy asks for it$/),
+      });
+      const evidence = (name: string): readonly string[] => outcomes.find((each) => each.name === name)?.evidence ?? [];
+      expect(evidence('token')).toHaveLength(6);
+      expect(evidence('rule')[0]).toContain(`s3://${output(stack, 'rawBucketName')}/`);
+      expect(evidence('alarms')).toHaveLength(made('AWS::CloudWatch::Alarm').length);
+      expect(evidence('backfill').join('\n')).toMatch(
+        /^with the poison: .*FAILED[\s\S]*: 12 objects in 12 batches, 11 objects done, 1 in batches that failed\nreceipts of the good objects: 11 of 11\nwithout it: .*SUCCEEDED/,
+      );
+      const Bucket = output(stack, 'rawBucketName');
+      const { Contents = [] } = await aws.s3.send(new ListObjectsV2Command({ Bucket, Prefix: 'prove-' }));
+      expect(Contents).toEqual([]);
+    } finally {
+      await stop();
+    }
+    await expectNoDevice();
+  });
+
+  /** A client as the pool has it: what the template said of it, and what Cognito takes for granted. */
+  async function clientOfPool(ClientId: string): Promise<AppClient | undefined> {
+    const UserPoolId = output(stack, 'userPoolId');
+    const described = aws.cognito.send(new DescribeUserPoolClientCommand({ UserPoolId, ClientId }));
+    return (await unlessMissing(described))?.UserPoolClient as AppClient | undefined;
+  }
 
   /** Does what the rule says, since the server does not: hands on what is published to where the rule points. */
   async function bridge(broker: Broker, rule: TopicRule | undefined): Promise<{ stop(): Promise<void> }> {
@@ -377,11 +402,60 @@ withZips('the template of a release, deployed', () => {
     };
   }
 
+  test('doctor finds every stage well, but for the view, which the server cannot read', async () => {
+    const seen = await examine(await environmentOf(aws, 'int'));
+    const broken = seen.stages.filter(({ state }) => state === 'broken' || state === 'unseen');
+    expect(broken.flatMap(({ stage, problems }) => problems.map(({ what }) => `${stage}: ${what}`))).toEqual([
+      expect.stringMatching(/^workgroup: Athena does not answer for events_rigado: /),
+    ]);
+    const facts = (name: string): string => JSON.stringify(seen.stages.find(({ stage }) => stage === name)?.facts);
+    // The devices of the tests before, whose rows are the newest.
+    expect(facts('receipts')).toMatch(/"([1-9]\d*) of \1 are done, 0 are late"/);
+    expect(facts('workgroup')).toMatch(/\["events","[1-9]\d* rows in the newest hour"\]/);
+    expect(facts('partitions')).toMatch(/"partition \d{4}\/\d\d\/\d\d\/\d\d","s3:/);
+  });
+
+  test("the wizard's token is refused once it is revoked, or if another client has it", async () => {
+    const tokens = await startTokenEndpoint({ client: clientOfPool, refresh: refreshedBy(aws.cognito) });
+    const [clientId, secret] = [output(stack, 'cognitoAppClientId'), await configuration(aws, stack)];
+    const refreshToken = secret.get('cognitoRefreshToken') ?? '';
+    const ask = async (client_id: string, asForm: boolean): Promise<unknown> => {
+      const words = new URLSearchParams({ grant_type: 'refresh_token', client_id, refresh_token: refreshToken });
+      const headers = { 'content-type': 'application/x-www-form-urlencoded' };
+      const [url, body] = asForm ? [tokens.url, words.toString()] : [`${tokens.url}?${words}`, ''];
+      return (await fetch(url, { method: 'POST', headers, body })).json();
+    };
+    try {
+      for (const asForm of [false, true]) {
+        expect(await ask(clientId, asForm)).toEqual({ access_token: expect.any(String) });
+        expect(await ask('another', asForm)).toEqual({ error: 'invalid_client' });
+      }
+      await aws.cognito.send(new RevokeTokenCommand({ Token: refreshToken, ClientId: clientId }));
+      for (const asForm of [false, true]) expect(await ask(clientId, asForm)).toEqual({ error: 'invalid_grant' });
+    } finally {
+      await tokens.stop();
+    }
+  });
+
   test('all of it goes, and the same name can be deployed again', async () => {
     const quick = { stack: { every: 50, atMost: 60_000 }, detached: { every: 50, atMost: 5_000 }, policy: 50 };
     const request = { environment: 'int', deletesData: true, tables: [] };
     const remains = await run(aws, aws, request, () => undefined, quick);
     expect(remains.filter(({ goesByItself }) => !goesByItself)).toEqual([]);
-    expect(await deploy(template)).toBe('CREATE_COMPLETE');
+    expect(await deploy(aws, server, template)).toBe('CREATE_COMPLETE');
+  });
+
+  test('prove does the same, if it is asked to destroy', async () => {
+    const only = ['full-buckets', 'same-name'];
+    const before = await environmentOf(aws, 'int');
+    const request = { only, destroys: true, standIn: true, patience: QUICK };
+    const outcomes = await prove(before, request);
+    const same = outcomes.find(({ name }) => name === 'same-name');
+    expect([same?.state, same?.why]).toEqual(['proved', undefined]);
+    const after = await environmentOf(aws, 'int');
+    expect(after.stack.status).toBe('CREATE_COMPLETE');
+    expect(after.stack.id).not.toBe(before.stack.id);
+    const { Buckets = [] } = await aws.s3.send(new ListBucketsCommand({}));
+    expect(Buckets.filter(({ Name }) => Name?.startsWith('iotlake-prove-'))).toEqual([]);
   });
 });

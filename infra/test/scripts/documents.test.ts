@@ -5,15 +5,18 @@ import { spawnSync } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 
+import { CLAIMS } from '../../scripts/prove/prove';
+
 const INFRA = resolve(__dirname, '../..');
 const DOCUMENTS = ['infra/README.md', 'docs/migration.md', 'TROUBLESHOOTING.md'];
-const COMMANDS = ['wizard', 'token', 'end-to-end', 'compare', 'offer-view', 'uninstall'];
+const COMMANDS = ['wizard', 'token', 'end-to-end', 'doctor', 'prove', 'compare', 'offer-view', 'uninstall'];
 
 const SCRIPTS = (
   JSON.parse(readFileSync(join(INFRA, 'package.json'), 'utf8')) as { scripts: Partial<Record<string, string>> }
 ).scripts;
 
-jest.setTimeout(60_000);
+// Each command loads its clients of AWS anew, three times, which is slow where other tests run beside it.
+jest.setTimeout(240_000);
 
 const read = (document: string): string => readFileSync(resolve(INFRA, '..', document), 'utf8');
 
@@ -62,6 +65,11 @@ test('documents name no other command, but for those that are cdk with an applic
   const named = new Set(DOCUMENTS.flatMap(typed).map(({ command }) => command));
   const cdk = [...named].filter((command) => SCRIPTS[command]?.startsWith('cdk deploy '));
   expect(named).toEqual(new Set([...COMMANDS, ...cdk]));
+});
+
+test('what is said to be for an account to show is what `prove` shows', () => {
+  const rows = [...read('infra/README.md').matchAll(/^\| `([a-z-]+)` \| /gm)].map(([, name]) => name);
+  expect(rows).toEqual(CLAIMS.map(({ name }) => name));
 });
 
 test.each(DOCUMENTS)('%s: its links lead somewhere', (document) => {

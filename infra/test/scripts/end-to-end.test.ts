@@ -7,6 +7,7 @@ import type { AddressInfo } from 'node:net';
 
 import { endToEnd, type Target } from '../../scripts/end-to-end/run';
 import { Authority, Broker, describeWithBroker, type Identity } from '../broker';
+import { startTokenEndpoint, type TokenEndpoint } from '../token-endpoint';
 
 jest.setTimeout(60_000);
 
@@ -16,6 +17,7 @@ describeWithBroker('end-to-end', () => {
   const seen: string[] = [];
   let deviceId = 'thing-id-1';
   let broker: Broker;
+  let tokens: TokenEndpoint;
   let target: Target;
 
   const api = createServer((request: IncomingMessage, response) => {
@@ -23,13 +25,6 @@ describeWithBroker('end-to-end', () => {
     seen.push(`${method} ${url.replace(/\?.*/, '')}`);
     request.resume();
     response.setHeader('content-type', 'application/json');
-    if (url.startsWith('/oauth2/token')) {
-      const query = new URL(url, 'http://x').searchParams;
-      const isRight = query.get('grant_type') === 'refresh_token' && query.get('refresh_token') === 'refresh-me';
-      response.statusCode = isRight ? 200 : 400;
-      response.end(JSON.stringify(isRight ? { access_token: 'token' } : { error: 'invalid_grant' }));
-      return;
-    }
     response.statusCode = request.headers.authorization === 'Bearer token' ? 200 : 401;
     const isGone = method === 'DELETE';
     const certificatePem = isGone ? '' : device.certificate;
@@ -50,9 +45,21 @@ describeWithBroker('end-to-end', () => {
     device = authority.issue('device');
     broker = await Broker.start(authority, 'localhost', authority.certificate);
     await new Promise<void>((done) => api.listen(0, '127.0.0.1', done));
+    tokens = await startTokenEndpoint({
+      client: async (id) =>
+        Promise.resolve(
+          id === 'client' ? { AllowedOAuthFlowsUserPoolClient: true, AllowedOAuthFlows: ['code'] } : undefined,
+        ),
+      refresh: async (_, token) => {
+        seen.push('refresh');
+        return Promise.resolve(
+          token === 'refresh-me' ? { accessToken: 'token', issued: Date.now() / 1_000 } : undefined,
+        );
+      },
+    });
     const url = `http://127.0.0.1:${(api.address() as AddressInfo).port}/`;
     target = {
-      tokenEndpoint: `${url}oauth2/token`,
+      tokenEndpoint: tokens.url,
       api: url,
       clientId: 'client',
       refreshToken: 'refresh-me',
@@ -63,6 +70,7 @@ describeWithBroker('end-to-end', () => {
   });
 
   afterAll(async () => {
+    await tokens.stop();
     await broker.stop();
     authority.remove();
     await new Promise((closed) => {
@@ -82,7 +90,7 @@ describeWithBroker('end-to-end', () => {
     const arrived = (id: string): Promise<void> => Promise.resolve(void looked.push(id));
     await endToEnd({ ...target, arrived }, (line) => said.push(line));
     const path = '/api/onboard/DEV_00000001';
-    expect(seen).toEqual(['POST /oauth2/token', `POST ${path}`, `GET ${path}`, `DELETE ${path}`]);
+    expect(seen).toEqual(['refresh', `POST ${path}`, `GET ${path}`, `DELETE ${path}`]);
     expect(said).toHaveLength(6);
     expect(looked).toEqual([expect.stringMatching(/^end-to-end-\d+$/)]);
     expect(broker.log).toMatch(/Received PUBLISH from DEV_00000001 .*'data\/test'/);
@@ -92,7 +100,14 @@ describeWithBroker('end-to-end', () => {
     await expect(endToEnd({ ...target, refreshToken: 'old' }, () => undefined)).rejects.toThrow(
       'the token endpoint answers 400 invalid_grant',
     );
-    expect(seen).toEqual(['POST /oauth2/token']);
+    expect(seen).toEqual(['refresh']);
+  });
+
+  test('a client that is of another environment is told', async () => {
+    await expect(endToEnd({ ...target, clientId: 'other' }, () => undefined)).rejects.toThrow(
+      'the token endpoint answers 400 invalid_client',
+    );
+    expect(seen).toEqual([]);
   });
 
   test('the device goes also if something failed before', async () => {
