@@ -211,6 +211,11 @@ impl Ledger {
         Ledger { storage }
     }
 
+    /// What the keys of all receipts of `table` begin with.
+    pub fn folder(table: &str) -> String {
+        format!("{RECEIPTS}/{table}/")
+    }
+
     /// The key of the receipt of the source `identity` of `table`: by the day that the identity tells, written as
     /// [`KeyPattern::default`] knows it.
     pub fn key(table: &str, identity: &str) -> String {
@@ -317,7 +322,7 @@ impl Ledger {
         mut visit: impl FnMut(Receipt) -> Result<(), E>,
     ) -> Result<(), E> {
         let mut failed = None;
-        let listed = self.storage.list(&format!("{RECEIPTS}/{table}/"), &mut |meta| {
+        let listed = self.storage.list(&Ledger::folder(table), &mut |meta| {
             let Some(bytes) = self.storage.read(&meta.key)? else { return Ok(()) };
             let visited = self.parse(&meta.key, &bytes).map_err(E::from).and_then(&mut visit);
             visited.map_err(|error| {
@@ -340,7 +345,8 @@ impl Ledger {
         Ok(self.storage.delete(&Ledger::key(table, identity))?)
     }
 
-    fn parse(&self, key: &str, bytes: &[u8]) -> Result<Receipt, LedgerError> {
+    /// The receipt that these bytes are.
+    pub(crate) fn parse(&self, key: &str, bytes: &[u8]) -> Result<Receipt, LedgerError> {
         #[derive(Deserialize)]
         struct Format {
             format: u64,

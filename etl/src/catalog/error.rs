@@ -84,8 +84,8 @@ impl CatalogError {
                 Some("check the name; a table is made by the first `iotlake backfill` into it")
             }
             CatalogError::Disagrees { .. } => Some(
-                "columns and options of a table never change: leave the contract as it was when the table was made, \
-                 or ingest into another table",
+                "columns and options of a table never change: leave contract and options as they were when the table \
+                 was made, or ingest into another table",
             ),
             CatalogError::Contended { .. } => {
                 Some("run the same command again, with fewer writers at a time")

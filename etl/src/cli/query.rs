@@ -56,6 +56,9 @@ mod with_sql {
                 written.inspect_err(|_| drop(fs::remove_file(&temporary)))?;
             }
         }
+        for unread in session.unread() {
+            warn(&unread.message, Some(unread.hint));
+        }
         Ok(Exit::Done)
     }
 

@@ -67,3 +67,29 @@ fn is_same(size: u64, etag: Option<&String>, modified: Option<SystemTime>, note:
     };
     size == note.size && (!is_weak(etag) || is_old())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_version_made_of_times_is_believed_only_where_time_tells() {
+        let at = |seconds| SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
+        let note = |etag: &str, written| Note {
+            size: 5,
+            etag: Some(etag.to_owned()),
+            written: Some(at(written)),
+            receipt: None,
+        };
+        let same = |size, etag: &str, modified, note| is_same(size, Some(&etag.to_owned()), modified, &note);
+        assert!(same(5, "abc", None, note("abc", 10)));
+        assert!(!same(6, "abc", None, note("abc", 10)));
+        assert!(!same(5, "abd", None, note("abc", 10)));
+        assert!(same(5, "W/1", Some(at(7)), note("W/1", 10)));
+        assert!(!same(5, "W/1", Some(at(8)), note("W/1", 10)), "too close to tell");
+        assert!(!same(5, "W/1", None, note("W/1", 10)));
+        // A receipt dated ahead, or written anew with a copy of the lake, believes no other version for that.
+        assert!(!same(5, "W/2", Some(at(7)), note("W/1", 4_000_000_000)));
+        assert!(!is_same(5, None, None, &note("W/1", 10)));
+    }
+}

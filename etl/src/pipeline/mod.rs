@@ -36,6 +36,8 @@ use crate::turns::Turn;
 
 pub use account::Counts;
 use account::Written;
+#[cfg(feature = "query")]
+pub(crate) use attempt::open as open_attempts;
 use attempt::{Attempt, Basis, Way};
 use error::Halt;
 pub use error::PipelineError;

@@ -3,12 +3,14 @@
 //! In comes a lake, wherever it lies; out come the answers of `SELECT` statements as batches of rows, and
 //! writers that print them. Every table of the catalog is there with all its columns, beside it the table of its
 //! rejects and the catalog's views; partition keys are text with their zeros, and a condition on them decides which
-//! files are opened. A file that lacks a column has NULL in it, a table without files has no rows.
+//! files are opened. A file that lacks a column has NULL in it, a table without files has no rows. Files are read that a
+//! receipt names, in partitions that the catalog has; of others there is word.
 //!
 //! What must stay true: types come from the catalog and never from a file; names fold to lower case unless they are in
 //! double quotes, as in Athena; nothing that is run here can change the lake.
 
 mod error;
+mod receipts;
 mod store;
 mod tables;
 mod write;
@@ -32,6 +34,8 @@ use crate::lake::Lake;
 use crate::view::Dialect;
 
 pub use error::QueryError;
+use receipts::Receipts;
+pub use receipts::Unread;
 use store::LakeStore;
 use write::AnswerWriter;
 pub use write::{Format, TABLE_ROWS, UnknownFormat, write};
@@ -43,6 +47,7 @@ pub struct Session {
     runtime: Runtime,
     context: SessionContext,
     store: LakeStore,
+    receipts: Arc<Receipts>,
     tables: Vec<TableSummary>,
 }
 
@@ -103,9 +108,10 @@ impl Session {
         let runtime = tokio::runtime::Builder::new_multi_thread().build().map_err(QueryError::Runtime)?;
         let context = context()?;
         let url = ObjectStoreUrl::parse(tables::LAKE_URL).map_err(QueryError::failed)?;
-        let store = LakeStore::new(lake.storage.clone());
+        let receipts = Arc::new(Receipts::new(lake.storage.clone(), lake.catalog.clone()));
+        let store = LakeStore::new(lake.storage.clone()).with_receipts(receipts.clone());
         context.register_object_store(url.as_ref(), Arc::new(store.clone()));
-        let mut session = Session { runtime, context, store, tables: Vec::new() };
+        let mut session = Session { runtime, context, store, receipts, tables: Vec::new() };
         for name in catalog.tables()? {
             let Some(table) = catalog.table(&name)? else { continue };
             let data = tables::data(&name, &table.schema)?;
@@ -153,6 +159,12 @@ impl Session {
         &self.tables
     }
 
+    /// What the query that was run last did not read though it is there: files that no receipt names, and those of
+    /// partitions that the catalog does not have.
+    pub fn unread(&self) -> Vec<Unread> {
+        self.receipts.unread()
+    }
+
     /// Runs one query and keeps all of its rows in memory.
     ///
     /// # Errors
@@ -191,6 +203,7 @@ impl Session {
     }
 
     async fn plan(&self, sql: &str) -> Result<DataFrame, QueryError> {
+        self.receipts.forget();
         let state = self.context.state();
         let wrong = |error: DataFusionError| QueryError::of_plan(sql, &error, &self.tables);
         let plan = state.create_logical_plan(sql).await.map_err(wrong)?;

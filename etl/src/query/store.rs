@@ -22,6 +22,8 @@ use object_store::{
 };
 use tokio::sync::mpsc;
 
+use super::receipts::Receipts;
+use crate::error as lake;
 use crate::storage::{self, Storage, StorageError};
 
 /// Of how many listed objects the sizes are remembered, so that the first read of a file needs no request for its size.
@@ -40,6 +42,8 @@ pub(super) struct LakeStore {
     storage: Arc<dyn Storage>,
     listed: Arc<Mutex<HashMap<Path, ObjectMeta>>>,
     refusals: Arc<Mutex<Vec<Refusal>>>,
+    /// Says which of the files that are there are listed; all of them without it.
+    receipts: Option<Arc<Receipts>>,
 }
 
 /// What the storage said when it failed. DataFusion makes a text of some of its errors on their way.
@@ -51,7 +55,13 @@ pub(super) struct Refusal {
 
 impl LakeStore {
     pub(super) fn new(storage: Arc<dyn Storage>) -> LakeStore {
-        LakeStore { storage, listed: Arc::default(), refusals: Arc::default() }
+        LakeStore { storage, listed: Arc::default(), refusals: Arc::default(), receipts: None }
+    }
+
+    /// The same, where only files are listed that receipts name.
+    pub(super) fn with_receipts(mut self, receipts: Arc<Receipts>) -> LakeStore {
+        self.receipts = Some(receipts);
+        self
     }
 
     /// What the storage said, if that is what an error of this text is about.
@@ -61,14 +71,29 @@ impl LakeStore {
     }
 
     fn refused(&self, error: StorageError) -> Error {
-        let refusal = Refusal { message: error.to_string(), hint: error.hint() };
+        self.note(&error, error.hint());
+        of_storage(error)
+    }
+
+    /// As [`LakeStore::refused`], for what else can go wrong when files are chosen.
+    fn unchosen(&self, error: lake::Error) -> Error {
+        match error {
+            lake::Error::Storage(error) => self.refused(error),
+            error => {
+                self.note(&error, error.hint());
+                Error::Generic { store: STORE, source: Box::new(error) }
+            }
+        }
+    }
+
+    fn note(&self, error: &dyn std::error::Error, hint: Option<&'static str>) {
+        let refusal = Refusal { message: error.to_string(), hint };
         let mut refusals = self.refusals.lock().unwrap_or_else(PoisonError::into_inner);
         // Files are read side by side: the last to fail is not always the one whose error ends the query.
         if refusals.len() == REFUSALS {
             refusals.remove(0);
         }
         refusals.push(refusal);
-        of_storage(error)
     }
 
     fn listed(&self) -> MutexGuard<'_, HashMap<Path, ObjectMeta>> {
@@ -124,16 +149,22 @@ impl LakeStore {
         // Begins with the first object that is asked for: only then a runtime is sure to be there.
         let begin = stream::once(async move {
             tokio::task::spawn_blocking(move || {
-                let listed = store.storage.list(&folder, &mut |meta| {
+                let mut send = |meta| {
                     let sent = sender.blocking_send(meta_of(meta));
                     // Only ends the listing: nobody is left who would read of it.
                     sent.map_err(|_| StorageError::NotFound { uri: String::new() })
-                });
+                };
+                let listed = match &store.receipts {
+                    None => store.storage.list(&folder, &mut send).map_err(lake::Error::from),
+                    Some(receipts) => receipts
+                        .list(&folder)
+                        .and_then(|chosen| Ok(chosen.into_iter().try_for_each(&mut send)?)),
+                };
                 if let Err(error) = listed
                     && !sender.is_closed()
                 {
                     // Fails where there is nobody left to tell.
-                    let _ = sender.blocking_send(Err(store.refused(error)));
+                    let _ = sender.blocking_send(Err(store.unchosen(error)));
                 }
             });
             stream::poll_fn(move |task| receiver.poll_recv(task))

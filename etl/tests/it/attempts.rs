@@ -2,12 +2,13 @@
 
 use std::fmt::Write as _;
 use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
 use iotlake::backfill::Options;
 use iotlake::lake::Lake;
 use iotlake::partition::PartitionBy;
 use iotlake::pipeline::PipelineError;
-use iotlake::storage::{MemoryStorage, Storage};
+use iotlake::storage::{Durability, LocalStorage, MemoryStorage, Storage};
 use iotlake_flatten::{Compression, Contract, Identity, Kind, Path};
 
 use crate::support::{options, run, try_run};
@@ -444,4 +445,35 @@ fn a_table_filed_by_arrival_keeps_how_keys_tell_their_hour() {
     run(&whole, &source("{\"ts\":1}\n"), &by_arrival(1 << 20));
     run(&whole, &source("{\"ts\":1}\n"), &options);
     assert_eq!(whole.catalog.table("events").unwrap().unwrap().key_pattern, options.key_pattern);
+}
+
+#[test]
+fn a_change_of_the_same_size_is_noticed_whatever_the_times_of_the_lake_say() {
+    let folder = tempfile::tempdir().unwrap();
+    let raw = LocalStorage::create(folder.path().join("raw")).unwrap();
+    let local =
+        |name| LocalStorage::create(folder.path().join(name)).unwrap().with_durability(Durability::None);
+    let options = by_arrival(1 << 20);
+    let (lake, copy) = (Arc::new(local("lake")), Arc::new(local("copy")));
+    let whole = Lake::embedded(lake.clone());
+    raw.put(KEY, b"{\"ts\":1}\n").unwrap();
+    run(&whole, &raw, &options);
+    // The same content in another file is the same source.
+    raw.put(KEY, b"{\"ts\":1}\n").unwrap();
+    assert_eq!(run(&whole, &raw, &options).already_done, 1);
+
+    raw.put(KEY, b"{\"ts\":2}\n").unwrap();
+    for (key, bytes) in crate::support::contents(&*lake) {
+        copy.put(&key, &bytes).unwrap();
+        if key.starts_with("_iotlake/receipts/") {
+            let ahead = SystemTime::now() + Duration::from_secs(1 << 30);
+            std::fs::File::open(lake.root().join(key)).unwrap().set_modified(ahead).unwrap();
+        }
+    }
+    for lake in [whole, Lake::embedded(copy)] {
+        let failed = try_run(&lake, &raw, &options).unwrap().failed;
+        assert!(matches!(&failed[..], [(_, PipelineError::Changed { .. })]), "{failed:?}");
+        assert_eq!(run(&lake, &raw, &replacing(&options)).counts.rows, 1);
+        assert_eq!(run(&lake, &raw, &options).already_done, 1);
+    }
 }

@@ -2,6 +2,7 @@ use std::collections::BTreeMap;
 
 use iotlake::catalog::Catalog;
 use iotlake::contract;
+use iotlake::ledger::{Ledger, Output};
 use iotlake::query::{Answer, Format, QueryError, Session, TABLE_ROWS, TableKind, write};
 use iotlake::view::{ViewType, rigado_view};
 use iotlake_flatten::{Contract, Type};
@@ -118,13 +119,65 @@ fn conditions_on_the_partition_decide_which_files_are_opened() {
     assert_eq!(plan("year || month || day || hour > '2026030105'"), (false, true));
 
     // A file that is pruned may be anything: it is not looked into.
-    let other = lake.root().join("telemetry/year=2026/month=03/day=01/hour=05/0-0.parquet");
-    std::fs::write(other, "garbage").unwrap();
+    let name = format!("{}-0.parquet", iotlake::digest::source_hash(HOUR_5));
+    let file = lake.root().join("telemetry/year=2026/month=03/day=01/hour=05").join(name);
+    assert!(file.is_file());
+    std::fs::write(file, "garbage").unwrap();
     let counted = json(&session, "SELECT count(*) AS n FROM telemetry WHERE hour = '06'");
     assert_eq!(counted, "{\"n\":2}\n");
     let error = session.run("SELECT count(*) FROM telemetry").unwrap_err();
     assert!(matches!(error, QueryError::Failed(_)), "{error:?}");
     assert_eq!(error.hint().unwrap(), "`iotlake audit` finds files that do not fit their table");
+}
+
+#[test]
+fn only_what_receipts_name_and_the_catalog_knows_is_read() {
+    let lake = two_hours();
+    let session = open(&lake);
+    let count = || json(&session, "SELECT count(*) AS n, count(DISTINCT _record) AS d FROM telemetry");
+    let folder = "telemetry/year=2026/month=03/day=01/hour=06";
+    let hash = iotlake::digest::source_hash(HOUR_6);
+    let bytes = lake.storage.read(&format!("{folder}/{hash}-0.parquet")).unwrap().unwrap();
+    assert_eq!(count(), "{\"n\":3,\"d\":2}\n");
+    assert_eq!(session.unread(), []);
+
+    // What an attempt has written that was superseded, or is not done, and what a run left whose source has no receipt.
+    let other = iotlake::digest::source_hash("s3://raw/none");
+    let strays = [format!("{folder}/{hash}-00000-r1.parquet"), format!("{folder}/{other}-00000.parquet")];
+    for key in &strays {
+        lake.storage.put(key, &bytes).unwrap();
+    }
+    // The same rows in an hour that the catalog does not have.
+    let unknown = format!("telemetry/year=2026/month=03/day=01/hour=07/{hash}-00001.parquet");
+    lake.storage.put(&unknown, &bytes).unwrap();
+    let receipt = Ledger::new(lake.storage.clone()).head("telemetry", HOUR_6).unwrap().unwrap();
+    let key = Ledger::key("telemetry", HOUR_6);
+    let named = |outputs: &[&String], revision| {
+        let mut receipt = receipt.clone();
+        let like = receipt.outputs[0].clone();
+        receipt.outputs.extend(outputs.iter().map(|key| Output { key: (*key).clone(), ..like.clone() }));
+        receipt.revision = revision;
+        lake.storage.put(&key, &serde_json::to_vec(&receipt).unwrap()).unwrap();
+    };
+    named(&[&unknown], 0);
+    assert_eq!(count(), "{\"n\":3,\"d\":2}\n");
+    let unread: Vec<String> = session.unread().into_iter().map(|unread| unread.message).collect();
+    let root = lake.root().display();
+    assert_eq!(
+        unread,
+        [
+            format!(
+                "2 files of telemetry not read: no receipt names them, such as {root}/{}",
+                strays.iter().min().unwrap()
+            ),
+            format!(
+                "1 file of telemetry not read: the catalog lacks their partition, such as {root}/{unknown}"
+            ),
+        ]
+    );
+    // The receipt decides, not the newest name.
+    named(&[&strays[0]], 1);
+    assert_eq!(count(), "{\"n\":5,\"d\":2}\n");
 }
 
 #[test]

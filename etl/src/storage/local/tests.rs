@@ -115,6 +115,49 @@ fn keys_cannot_leave_the_folder() {
 }
 
 #[test]
+fn a_source_that_changes_while_it_is_read_fails_whatever_its_length() {
+    type Change = fn(&Path);
+    let changes: [(&str, Change); 4] = [
+        ("written over", |path| fs::write(path, b"other").unwrap()),
+        ("replaced", |path| {
+            fs::write(path.with_extension("new"), b"other").unwrap();
+            fs::rename(path.with_extension("new"), path).unwrap();
+        }),
+        ("removed", |path| fs::remove_file(path).unwrap()),
+        ("put aside", |path| fs::rename(path, path.with_extension("old")).unwrap()),
+    ];
+    for (what, change) in changes {
+        let (folder, storage) = storage();
+        let path = folder.path().join("a");
+        fs::write(&path, b"first").unwrap();
+        // So long ago that the clock's grain does not matter.
+        File::open(&path).unwrap().set_modified(SystemTime::UNIX_EPOCH).unwrap();
+        let read = |act: &dyn Fn()| {
+            let mut body = storage.get_source("a").unwrap();
+            let mut bytes = [0; 2];
+            body.reader.read_exact(&mut bytes).unwrap();
+            act();
+            let rest = body.reader.read_to_end(&mut Vec::new());
+            rest.map_err(|error| StorageError::from_io("a", error))
+        };
+        assert_eq!(read(&|| {}).unwrap(), 3, "{what}");
+        let error = read(&|| change(&path)).unwrap_err();
+        assert!(matches!(error, StorageError::Changed { .. }), "{what}: {error}");
+    }
+}
+
+#[test]
+fn an_object_of_the_lake_that_is_swapped_while_it_is_read_is_the_old_one() {
+    let (_folder, storage) = storage();
+    storage.put("a", b"first").unwrap();
+    let mut body = storage.get("a").unwrap();
+    storage.put("a", b"other").unwrap();
+    let mut bytes = Vec::new();
+    body.reader.read_to_end(&mut bytes).unwrap();
+    assert_eq!(bytes, b"first");
+}
+
+#[test]
 fn an_old_file_moved_over_a_new_one_is_noticed() {
     let (folder, storage) = storage();
     storage.put("a", b"new").unwrap();
