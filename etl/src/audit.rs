@@ -6,7 +6,9 @@
 //!
 //! What must stay true: a lake that is being written to has no findings for that reason alone. So receipts are listed
 //! before the files they name, files before the catalog that knows their columns, and a file that no receipt names yet
-//! is no finding but an orphan.
+//! is no finding but an orphan, unless its source has a receipt: then readers by path do see rows too often, for as long
+//! as it takes to ingest the source anew. Beyond what can be seen here lies only what was changed so as to agree: a
+//! receipt and its files, footers included.
 
 pub(crate) mod file;
 mod receipts;

@@ -56,7 +56,7 @@ pub fn find(lake: &Lake) -> Result<Found, Error> {
             }
             (_, _, None) => "its source is not done: ingest it again, which completes it",
             (_, _, Some(receipt)) if receipt < revision => {
-                "its source is being replaced: the same run with --replace again completes that"
+                "its source is being ingested anew: if that run was killed, ingest the source again, which completes it"
             }
             (_, Some(source), Some(_)) => {
                 found.stale.push(Stale { key, table, source, bytes });

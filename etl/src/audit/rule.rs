@@ -62,7 +62,7 @@ rules! {
     /// Files are named `<hash of the source>-<part>.parquet`, with `-r<revision>` if the source was ingested anew.
     FileName, "file-name", "move it out of the lake; files are written by iotlake only";
     /// The files of a source that has a receipt are those that the receipt names. Whoever reads by path reads others too.
-    StaleFile, "stale-file", "remove it with `iotlake clean`; if a run with --replace was killed, the next run completes it";
+    StaleFile, "stale-file", "ingest its source again, which completes what a run that was killed had begun; `iotlake clean` removes what is left";
     /// The footer of a file can be read.
     Unreadable, "unreadable", "remove the file, and ingest its source with --replace";
     /// A file has one row group.

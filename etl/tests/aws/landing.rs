@@ -128,7 +128,8 @@ pub fn assert_same(left: &BTreeMap<String, Vec<u8>>, right: &BTreeMap<String, Ve
     assert!(differ.is_empty(), "{} objects differ, such as {:?}", differ.len(), differ.first());
 }
 
-fn options(contract: Contract) -> Options {
+/// Options of a backfill by arrival into `events`.
+pub fn options(contract: Contract) -> Options {
     Options {
         run: Run {
             table: "events".into(),

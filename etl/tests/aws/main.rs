@@ -12,5 +12,6 @@ mod ingest;
 mod kills;
 mod landing;
 mod neighbours;
+mod rebuild;
 mod s3;
 mod servers;

@@ -586,7 +586,7 @@ fn cleaning_takes_away_what_no_receipt_names_and_nothing_else() {
     let reasons: HashMap<_, _> = found.left.iter().cloned().collect();
     assert_eq!(reasons.len(), left.len(), "{reasons:?}");
     let reason = |place: usize| reasons[&left[place]].split([':', ';']).next().unwrap().to_owned();
-    assert_eq!(reason(0), "its source is being replaced");
+    assert_eq!(reason(0), "its source is being ingested anew");
     assert_eq!(reason(1), "its name is not that of its source");
     assert_eq!(reason(2), "no file of iotlake is named so");
     assert_eq!(reason(3), "its footer cannot be read");
