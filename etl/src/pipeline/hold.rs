@@ -124,12 +124,11 @@ impl Hold<'_> {
                 && newest.is_none_or(|newest| newest <= receipt.revision)
             {
                 // Another run was done meanwhile: whether the source is what it read is to be seen.
-                return Err(Halt::Again(Way {
-                    remarks: std::mem::take(&mut self.way.remarks),
-                    ..Way::default()
-                }));
+                let mut remarks = std::mem::take(&mut self.way.remarks);
+                self.pipeline.complete(self.source, &mut remarks)?;
+                return Err(Halt::Again(Way { remarks, ..Way::default() }));
             }
-            let (mut revision, mut replaced) = self.had_before(standing.as_ref())?;
+            let (mut revision, mut replaced) = self.had_before(standing.as_ref(), newest)?;
             if let Some(newest) = newest {
                 let key = self.key(newest);
                 let Some((mut record, bytes)) = Record::read(storage, &key)? else { continue };
@@ -242,12 +241,17 @@ impl Hold<'_> {
     }
 
     /// The lowest revision that has not been, and the keys of files that the source has, or that an older iotlake had
-    /// begun to remove.
-    fn had_before(&mut self, standing: Option<&Standing>) -> Result<(u32, Vec<String>), Halt> {
+    /// begun to remove. Files of the attempt whose record is the `newest` are those of whoever goes on with it.
+    fn had_before(
+        &mut self,
+        standing: Option<&Standing>,
+        newest: Option<u32>,
+    ) -> Result<(u32, Vec<String>), Halt> {
         let (identity, shared) = (&self.source.identity, self.pipeline.shared);
         let mut keys = shared.leftovers.files(identity).to_vec();
+        let revisions = keys.iter().filter_map(|key| Some(Place::parse(self.table(), key)?.name.revision));
         let of_files =
-            keys.iter().filter_map(|key| Some(Place::parse(self.table(), key)?.name.revision + 1)).max();
+            revisions.filter(|revision| Some(*revision) != newest).map(|revision| revision + 1).max();
         let removed = match shared.leftovers.has(identity) {
             true => leftovers::removal(&*self.pipeline.lake.storage, self.table(), identity)?,
             false => None,
@@ -394,6 +398,7 @@ impl Hold<'_> {
     /// Removes what no receipt can name any more, now that `receipt` stands, `keys` among it, and then the records.
     pub(super) fn release(&mut self, receipt: &Receipt, mut keys: Vec<String>) -> Result<(), PipelineError> {
         keys.extend(receipt.strays(self.table()));
+        keys.extend(self.pipeline.shared.leftovers.files(&receipt.source).iter().cloned());
         let mut records = Vec::new();
         if let State::Recorded(Open { record, lower, .. }) = &self.state {
             keys.extend(record.keys.iter().chain(&record.replaced).cloned());
