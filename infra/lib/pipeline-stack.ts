@@ -80,6 +80,14 @@ export class PipelineStack extends Stack {
     });
     deploy.addToRolePolicy(new iam.PolicyStatement({ actions: ['sts:AssumeRole'], resources: [roles] }));
     acknowledgeWildcard(deploy.role as iam.Role, roles, "CDK's bootstrap has four roles: to look up, publish, deploy");
+    // What was chosen at the last deployment is read from its template.
+    const deployed = this.formatArn({
+      service: 'cloudformation',
+      resource: 'stack',
+      resourceName: `iotlake-${settings.environment}/*`,
+    });
+    deploy.addToRolePolicy(new iam.PolicyStatement({ actions: ['cloudformation:GetTemplate'], resources: [deployed] }));
+    acknowledgeWildcard(deploy.role as iam.Role, deployed, 'The id of a stack is made when it is deployed');
     const trial = this.project('EndToEnd', {
       commands: [
         'npm ci --prefix infra --no-audit --no-fund',

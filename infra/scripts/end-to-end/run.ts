@@ -8,7 +8,7 @@ import type { LookupFunction } from 'node:net';
 
 import { connectAsync } from 'mqtt';
 
-import { Failure } from '../arguments';
+import { Failure, messageOf } from '../arguments';
 import { waitFor, type Patience } from '../waiting';
 
 /** What is tested. */
@@ -74,7 +74,7 @@ async function useDevice(target: Target, token: string, say: (line: string) => v
   expectThat(got.thingId === posted.thingId, 'GET answers with another thingId than POST');
   say('GET tells the same device');
   const deviceId = target.deviceId ?? `end-to-end-${Date.now()}`;
-  await publishSoon(target, posted, deviceId);
+  await publishSoon(target, posted, deviceId, say);
   say(`a message is published to ${target.topic} with the device's certificate`);
   if (target.arrived === undefined) return;
   await target.arrived(deviceId);
@@ -117,13 +117,20 @@ function parse(text: string): Envelope | undefined {
 }
 
 /** Publishes as soon as the broker takes it: a policy that has just been attached may not be in force yet. */
-async function publishSoon(target: Target, device: Envelope, deviceId: string): Promise<void> {
+async function publishSoon(
+  target: Target,
+  device: Envelope,
+  deviceId: string,
+  say: (line: string) => void,
+): Promise<void> {
   let refused: unknown;
   const sent = await waitFor(target.patience ?? PATIENCE, async () => {
     try {
       await publish(target, device, deviceId);
       return true;
     } catch (error) {
+      if (refused === undefined)
+        say(`the broker refuses the device (${messageOf(error)}); its policy may take minutes`);
       refused = error;
       return undefined;
     }

@@ -51,6 +51,7 @@ import { wizardValues } from '../../scripts/wizard/values';
 import { argumentsFor } from '../batch';
 import { Authority, Broker, describeWithBroker } from '../broker';
 import { deploy, deployable, MISSING, releaseTemplate, uploadZips, type Body } from '../deploy';
+import { CALLS } from '../permissions/calls';
 import { HAS_SERVER, start, type StandIn } from '../scripts/stand-in';
 import { refreshedBy, startTokenEndpoint, type AppClient } from '../token-endpoint';
 
@@ -89,7 +90,7 @@ withZips('the template of a release, deployed', () => {
   beforeAll(async () => {
     whole = releaseTemplate();
     template = deployable(whole);
-    server = await start();
+    server = await start(true);
     aws = new Aws('eu-west-1');
     sqs = new SQSClient();
     lambda = new LambdaClient();
@@ -457,5 +458,15 @@ withZips('the template of a release, deployed', () => {
     expect(after.stack.id).not.toBe(before.stack.id);
     const { Buckets = [] } = await aws.s3.send(new ListBucketsCommand({}));
     expect(Buckets.filter(({ Name }) => Name?.startsWith('iotlake-prove-'))).toEqual([]);
+  });
+
+  test('what the functions asked for is what the table of calls says', () => {
+    const recorded = Object.entries(CALLS).flatMap(([role, calls]) =>
+      calls
+        .filter(({ how }) => how === 'recorded')
+        .flatMap(({ actions }) => actions.map((action) => `${role} ${action}`)),
+    );
+    const seen = server.recorder?.seen.map(({ role, action }) => `${role} ${action}`);
+    expect([...new Set(seen)].sort()).toEqual([...new Set(recorded)].sort());
   });
 });

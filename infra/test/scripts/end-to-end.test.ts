@@ -3,7 +3,7 @@
  * broker, if mosquitto is installed, that takes only clients with a certificate.
  */
 import { createServer, type IncomingMessage } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import type { AddressInfo, LookupFunction } from 'node:net';
 
 import { endToEnd, type Target } from '../../scripts/end-to-end/run';
 import { Authority, Broker, describeWithBroker, type Identity } from '../broker';
@@ -94,6 +94,24 @@ describeWithBroker('end-to-end', () => {
     expect(said).toHaveLength(6);
     expect(looked).toEqual([expect.stringMatching(/^end-to-end-\d+$/)]);
     expect(broker.log).toMatch(/Received PUBLISH from DEV_00000001 .*'data\/test'/);
+  });
+
+  test('a broker that refuses the device at first is asked again', async () => {
+    const said: string[] = [];
+    let asked = 0;
+    const lookup: LookupFunction = (_, options, found) => {
+      asked += 1;
+      if (asked < 3) found(new Error('not yet'), '');
+      else if (options.all === true) found(null, [{ address: '127.0.0.1', family: 4 }]);
+      else found(null, '127.0.0.1', 4);
+    };
+    const reached = { port: broker.port, ca: authority.certificate, lookup };
+    const patience = { every: 20, atMost: 30_000 };
+    await endToEnd({ ...target, broker: reached, patience }, (line) => said.push(line));
+    expect(asked).toBe(3);
+    expect(said.filter((line) => line.startsWith('the broker refuses the device (not yet)'))).toHaveLength(1);
+    const impatient = { ...target, broker: { ...reached, port: 1 }, patience: { every: 20, atMost: 0 } };
+    await expect(endToEnd(impatient, () => undefined)).rejects.toThrow(/ECONNREFUSED/);
   });
 
   test('a token that is refused is told, and no device is touched', async () => {

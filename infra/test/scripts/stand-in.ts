@@ -11,6 +11,7 @@ import { join, resolve } from 'node:path';
 
 import { waitFor } from '../../scripts/waiting';
 import { freePort } from '../free-port';
+import { Recorder } from '../permissions/recorder';
 
 const VENV = process.env.IOTLAKE_VENV ?? resolve(__dirname, '../../../.venv-aws');
 
@@ -29,11 +30,13 @@ export function describeWithServer(name: string, body: () => void): void {
 /** A server that runs. */
 export interface StandIn {
   readonly url: string;
+  /** What its functions asked for, if that is recorded. */
+  readonly recorder?: Recorder;
   stop(): Promise<void>;
 }
 
-/** Starts a server and points this process's clients of AWS to it. */
-export async function start(): Promise<StandIn> {
+/** Starts a server and points this process's clients of AWS to it. What its functions ask of it can be recorded. */
+export async function start(records = false): Promise<StandIn> {
   const port = await freePort();
   const url = `http://127.0.0.1:${port}`;
   const folder = mkdtempSync(join(tmpdir(), 'iotlake-stand-in-'));
@@ -43,6 +46,7 @@ export async function start(): Promise<StandIn> {
     AWS_ACCESS_KEY_ID: 'test',
     AWS_SECRET_ACCESS_KEY: 'test',
   });
+  const recorder = records ? await Recorder.start(new URL(url)) : undefined;
   const server = spawn(join(VENV, 'bin', 'ministack'), [], {
     cwd: folder,
     env: {
@@ -55,6 +59,8 @@ export async function start(): Promise<StandIn> {
       SFTP_ENABLED: '0',
       IOT_MTLS_ENABLED: '0',
       ATHENA_ENGINE: 'duckdb',
+      // Its functions get it.
+      AWS_ENDPOINT_URL: recorder?.url ?? url,
       // Lambda's runtime brings AWS's clients with it.
       NODE_PATH: resolve(__dirname, '../../node_modules'),
     },
@@ -70,8 +76,10 @@ export async function start(): Promise<StandIn> {
   if (healthy === undefined) throw new Error('ministack did not start');
   return {
     url,
+    ...(recorder === undefined ? {} : { recorder }),
     async stop() {
       await ended(server);
+      await recorder?.stop();
       rmSync(folder, { recursive: true, force: true });
     },
   };
