@@ -3,9 +3,9 @@
  * rows, a device is onboarded and heard, the backfill's batches are taken, all of it goes away and comes back.
  *
  * The functions are the zips of `make lambda`, those for this machine under the names that the template asks for.
- * What the server lacks is listed in `deploy.ts`, and checked to be all: `MISSING`. It also does not deliver an IoT rule's messages
- * to Firehose, so that the test does what the rule says (`bridge`); its Map has no batches, its token endpoint no refresh
- * and none of Cognito's refusals: `token-endpoint.ts` has both.
+ * What the server lacks is listed in `deploy.ts`, and checked to be all: `MISSING`. It also does not deliver an IoT rule's
+ * messages to Firehose, so that the test does what the rule says (`bridge`); its Map has no batches, its token endpoint no
+ * refresh and none of Cognito's refusals: `token-endpoint.ts` has both.
  */
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import type { LookupFunction } from 'node:net';
