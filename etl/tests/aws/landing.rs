@@ -97,7 +97,8 @@ impl Account {
     }
 }
 
-/// Everything below the root of a storage but the catalog beside it. A receipt says which version was read where its
+/// Everything below the root of a storage but the catalog beside it and the records of attempts, of which a worker that is
+/// killed behind its receipt leaves one for the next backfill. A receipt says which version was read where its
 /// source has versions, which a local copy has not: that one field is left out.
 pub fn outputs(storage: &dyn Storage) -> BTreeMap<String, Vec<u8>> {
     let mut keys = Vec::new();
@@ -107,7 +108,8 @@ pub fn outputs(storage: &dyn Storage) -> BTreeMap<String, Vec<u8>> {
     };
     storage.list("", visit).unwrap();
     keys.retain(|key| {
-        !["_iotlake/catalog/", "_iotlake/locks/", "_iotlake/tmp/"].iter().any(|at| key.starts_with(at))
+        let internal = ["_iotlake/attempts/", "_iotlake/catalog/", "_iotlake/locks/", "_iotlake/tmp/"];
+        !internal.iter().any(|at| key.starts_with(at))
     });
     let read = |key: String| {
         let mut bytes = storage.read(&key).unwrap().unwrap();
