@@ -41,7 +41,7 @@ pub(super) enum State {
     /// The first file is the hold.
     Simple,
     /// A record is.
-    Recorded(Open),
+    Recorded(Box<Open>),
 }
 
 /// A record that stands in the storage as it is here.
@@ -78,7 +78,7 @@ impl Hold<'_> {
             State::Nothing if is_simple && !self.way.is_recorded => self.state = State::Simple,
             State::Nothing => {
                 let open = self.open(places)?;
-                self.state = State::Recorded(open);
+                self.state = State::Recorded(Box::new(open));
             }
             _ => {}
         }
@@ -156,7 +156,7 @@ impl Hold<'_> {
             if let Some(Ok(receipt)) = self.standing()?
                 && receipt.revision >= revision
             {
-                self.state = State::Recorded(open);
+                self.state = State::Recorded(Box::new(open));
                 return Err(self.lost());
             }
             return Ok(open);
@@ -300,7 +300,7 @@ impl Hold<'_> {
                 let swap = storage.compare_and_swap(&key, Some(&open.bytes), &bytes)?;
                 let lower = open.lower.clone();
                 if swap == Swap::Done {
-                    self.state = State::Recorded(Open { record, bytes, lower, is_fresh: false });
+                    self.state = State::Recorded(Box::new(Open { record, bytes, lower, is_fresh: false }));
                 }
                 swap == Swap::Done
             };
@@ -400,7 +400,8 @@ impl Hold<'_> {
         keys.extend(receipt.strays(self.table()));
         keys.extend(self.pipeline.shared.leftovers.files(&receipt.source).iter().cloned());
         let mut records = Vec::new();
-        if let State::Recorded(Open { record, lower, .. }) = &self.state {
+        if let State::Recorded(open) = &self.state {
+            let Open { record, lower, .. } = &**open;
             keys.extend(record.keys.iter().chain(&record.replaced).cloned());
             records.extend(lower.iter().chain([&record.revision]).copied());
         }

@@ -41,8 +41,10 @@ fn attempt(workshop: &Workshop, scenario: &Scenario, step: u64) -> (u64, Vec<Str
                     let result = scenario.meet(workshop, *fault);
                     done.fetch_add(1, Ordering::Relaxed);
                     if let Err(reason) = result {
+                        let failure = format!("{}, {fault}: {reason}", scenario.name);
+                        println!("{failure}");
                         let mut failures = failures.lock().unwrap();
-                        failures.push(format!("{}, {fault}: {reason}", scenario.name));
+                        failures.push(failure);
                         if failures.len() > 20 {
                             next.store(faults.len(), Ordering::Relaxed);
                         }

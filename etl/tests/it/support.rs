@@ -71,7 +71,7 @@ pub fn try_run(lake: &Lake, from: &dyn Storage, options: &Options) -> Result<Sum
         ..PlanOptions::default()
     };
     let plan = plan(from, &Selection::Folder(String::new()), &planned)?;
-    Ok(backfill::backfill(lake, from, &plan, options, &AtomicBool::new(false), &())?)
+    backfill::backfill(lake, from, &plan, options, &AtomicBool::new(false), &())
 }
 
 /// The same, where nothing may fail, and the lake keeps every rule afterwards.
