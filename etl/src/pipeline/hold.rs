@@ -35,7 +35,6 @@ pub(super) struct Hold<'a> {
 }
 
 /// How far the hold goes.
-#[allow(clippy::large_enum_variant, reason = "there is one for each source that is being written")]
 pub(super) enum State {
     /// Nothing was written.
     Nothing,
