@@ -74,10 +74,12 @@ deployed: venv debian
 slow:
 	$(CARGO) test --release -p iotlake --no-default-features --features cli --test memory -- --nocapture --test-threads 1
 
-## night: what takes too long for every change: every call to the operating system that a small run makes goes wrong once,
-## in every way; the zips of a release, what is deployed made of them, and the proofs that need an optimised build
+## night: what takes too long for every change: every call to the operating system and every request to S3 that a small run
+## makes goes wrong once, in every way; the zips of a release, what is deployed made of them, and the proofs that need an
+## optimised build
 night: lambda-test
 	$(CARGO) test --workspace --test faults -- --ignored --nocapture
+	$(CARGO) test --workspace --test aws -- --ignored --nocapture every_request
 	$(MAKE) deployed ZIPS=target/lambda
 	$(MAKE) slow
 

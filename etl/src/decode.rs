@@ -6,7 +6,7 @@
 //!
 //! What must stay true: where damage is found, and how many of the bytes before it a checksum has verified, depends on
 //! the stored bytes alone, not on how they were cut into reads; what no checksum has verified becomes a row of nobody's
-//! ([`parts`] sees to it); damage of the data is never confused with a failure to read it (the source is tried again);
+//! ([`parts()`] sees to it); damage of the data is never confused with a failure to read it (the source is tried again);
 //! memory and output are bounded.
 
 mod gzip;

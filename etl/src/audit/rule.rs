@@ -80,11 +80,11 @@ rules! {
     /// What a file says about its columns is what the table says.
     ColumnMetadata, "column-metadata", "remove the file, and ingest its source with --replace";
     /// The catalog knows every partition that has data.
-    PartitionUnknown, "partition-unknown", "run the same ingest again: it registers what is missing";
+    PartitionUnknown, "partition-unknown", "`iotlake catalog rebuild` registers it; so does ingesting its sources with --replace";
     /// A partition that the catalog knows has data.
     PartitionEmpty, "partition-empty", "nothing needs to be done";
     /// A receipt can be read.
-    ReceiptUnreadable, "receipt-unreadable", "remove it; the next run ingests the source again, to the same bytes";
+    ReceiptUnreadable, "receipt-unreadable", "ingest its source with --replace, which finds every file of the source";
     /// A receipt lies where that of its source is looked for.
     ReceiptPlace, "receipt-place", "remove it, and ingest its source again";
     /// In a receipt, records = rows + rejected, and its files have them all.

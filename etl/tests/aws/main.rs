@@ -13,5 +13,6 @@ mod kills;
 mod landing;
 mod neighbours;
 mod rebuild;
+mod requests;
 mod s3;
 mod servers;

@@ -14,8 +14,8 @@ export const table: Stage = {
     const ingest = environment.get('AWS::Lambda::Function', 'IngestFunction');
     const init =
       `if the lake is empty: aws lambda invoke --function-name ${ingest} --payload '{"init": true}' --cli-binary-format ` +
-      'raw-in-base64-out /dev/stdout makes it. Over files that are there it must not be made anew, or their columns are ' +
-      'missing: docs/aws.md, "A message in the dead-letter queue"';
+      `raw-in-base64-out /dev/stdout makes it. Over files that are there: iotlake catalog rebuild --lake ${location} ` +
+      `--catalog glue:${DatabaseName} --contract rigado makes it with the columns that they have`;
     for (const Name of [name, `${name}_rejects`]) {
       const found = (await unlessMissing(environment.aws.glue.send(new GetTableCommand({ DatabaseName, Name }))))
         ?.Table;
