@@ -62,6 +62,8 @@ export class Ingest extends Construct {
     for (const statement of this.statements(props, log)) role.addToPolicy(statement);
     acknowledgeWildcard(role, props.raw.arnForObjects('*'), 'It reads whatever arrives');
     acknowledgeWildcard(role, props.lake.bucket.arnForObjects('*'), 'Files are named by their source, hour and part');
+    const attempts = props.lake.bucket.arnForObjects('_iotlake/attempts/*');
+    acknowledgeWildcard(role, attempts, 'Records of attempts are named by their source');
     const tables = this.glueArn('table', `${props.lake.databaseName}/*`);
     acknowledgeWildcard(role, tables, 'The engine makes its tables: one of events, one of rejects, and the view');
     this.function = new lambda.Function(this, 'Function', {
@@ -123,6 +125,8 @@ export class Ingest extends Construct {
       allow(['s3:GetObject'], [raw.arnForObjects('*')]),
       allow(['s3:ListBucket'], [raw.bucketArn, lake.bucket.bucketArn]),
       allow(['s3:GetObject', 's3:PutObject', 's3:AbortMultipartUpload'], [lake.bucket.arnForObjects('*')]),
+      // Its own records of what it is writing, and nothing that it wrote.
+      allow(['s3:DeleteObject'], [lake.bucket.arnForObjects('_iotlake/attempts/*')]),
       allow(
         ['glue:GetTable', 'glue:CreateTable', 'glue:UpdateTable', 'glue:BatchCreatePartition'],
         [...catalog, this.glueArn('table', `${lake.databaseName}/*`)],

@@ -132,6 +132,7 @@ test.each(cases)('%s may %s on %s', async (role, action, on, context) => {
 test.each([
   ['IngestRole', 's3:PutObject', '<RawDeliveryRaw>/2026/03/01/08/x', {}],
   ['IngestRole', 's3:DeleteObject', '<DataLake>/events/x.parquet', {}],
+  ['IngestRole', 's3:DeleteObject', '<DataLake>/_iotlake/receipts/events/x.json', {}],
   ['IngestRole', 'glue:UpdateTable', 'arn:aws:glue:eu-west-1:111122223333:table/another/events', {}],
   ['OnboardingRole', 'kms:Decrypt', '<OnboardingKey>', { 'kms:EncryptionContext:purpose': 'another' }],
   ['OnboardingRole', 'iot:AttachPolicy', 'arn:aws:iot:eu-west-1:111122223333:thinggroup/all', {}],

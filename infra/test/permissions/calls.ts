@@ -46,6 +46,12 @@ export const CALLS: Readonly<Record<string, readonly Calls[]>> = {
         '<DataLake>/_iotlake/receipts/events/0a1b.json',
       ],
     },
+    {
+      how: 'recorded',
+      by: 'ingest: its record of an attempt that has ended',
+      actions: ['s3:DeleteObject'],
+      on: ['<DataLake>/_iotlake/attempts/events/0a1b-r0.json'],
+    },
     { how: 'recorded', by: 'ingest: what is there already', actions: ['s3:ListBucket'], on: ['<DataLake>'] },
     {
       how: 'source',
@@ -387,7 +393,6 @@ export const NOT_DEPLOYED: Readonly<Record<string, string>> = {
   'glue:CreateDatabase': 'the template makes the database (IOTLAKE_CREATE_DATABASE=false)',
   'glue:GetTables': 'audit, and rebuilding, run elsewhere',
   'glue:GetPartitions': 'audit runs elsewhere',
-  's3:DeleteObject': 'only --replace deletes, which runs elsewhere',
   'dynamodb:UpdateItem': 'import, on the table of the quickstart: docs/migration.md, step 2, grants it for a time',
   'iot:DeletePolicy': 'import: docs/migration.md, step 2, grants it for a time',
   'iot:CreatePolicy': 'the template makes the policy',
