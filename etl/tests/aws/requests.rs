@@ -123,8 +123,8 @@ fn every_request_goes_wrong_once_and_nothing_is_lost() {
             let mut requests = 0;
             for before in 0..MANY {
                 let prefix = format!("{replace}-{fate:?}-{before}");
-                let direct = Lake::embedded(Arc::new(S3Storage::new(&server.aws(), &*bucket, &*prefix)));
-                let lake = Lake::embedded(Arc::new(S3Storage::new(&disturbed, &*bucket, &*prefix)));
+                let direct = Lake::embedded(Arc::new(S3Storage::new(&server.aws(), &*bucket, &prefix)));
+                let lake = Lake::embedded(Arc::new(S3Storage::new(&disturbed, &*bucket, &prefix)));
                 let from = source(if replace { 5 } else { 0 });
                 if replace {
                     assert!(ingest(&direct, &source(0), false), "{prefix}");
