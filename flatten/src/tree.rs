@@ -1,7 +1,7 @@
 //! The columns of a part under construction, found by path.
 //!
 //! Every key ever seen under an object is a node; a node leads to the columns of its path, one per kind. In come
-//! values with their node and the row they belong to; out comes, at the end of a part, a [`Part`] with a column for
+//! values with their node and the row they belong to; out comes, at the end of a part, a [`crate::Part`] with a column for
 //! every identity that has values. The nodes stay from part to part: devices repeat their shape, and what was learnt
 //! about it (which key follows which) serves the next record.
 //!
