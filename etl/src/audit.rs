@@ -24,6 +24,7 @@ use crate::catalog::{Catalog, CatalogError, REJECTS_SUFFIX};
 use crate::digest::source_hash;
 use crate::error::Error;
 use crate::partition::Partition;
+use crate::pipeline::ATTEMPTS;
 use crate::place::FileName;
 use crate::storage::{ObjectMeta, Storage};
 
@@ -89,6 +90,8 @@ pub struct Audit {
     /// Files that no receipt names, of sources without one: left by a run that broke off, or written by one that still
     /// goes on. Who reads by path sees the rows of a source that is not done; the next run over it completes them.
     pub orphans: Vec<String>,
+    /// Records of attempts to write a source: of runs that still go on, or broke off. The next backfill completes those.
+    pub attempts: Vec<String>,
     /// Temporary files of runs that broke off, or that still go on. Nobody reads them; the next run removes those that
     /// are a day old.
     pub leftovers: Vec<String>,
@@ -109,6 +112,10 @@ pub fn audit(storage: &dyn Storage, catalog: &dyn Catalog, depth: Depth) -> Resu
     let mut audit = Audit::default();
     storage.list(TEMPORARY, &mut |meta| {
         audit.leftovers.push(meta.key);
+        Ok(())
+    })?;
+    storage.list(&format!("{ATTEMPTS}/"), &mut |meta| {
+        audit.attempts.push(meta.key);
         Ok(())
     })?;
     let claims = receipts::read(storage, &mut audit)?;

@@ -5,6 +5,7 @@ use crate::contract::ContractError;
 use crate::decode::DecodeError;
 use crate::ledger::LedgerError;
 use crate::partition::{NotAPartitioning, NotAnHour};
+use crate::pipeline::PipelineError;
 use crate::plan::PlanError;
 use crate::rebuild::RebuildError;
 use crate::source::PatternError;
@@ -24,6 +25,8 @@ pub enum Error {
     Decode(#[from] DecodeError),
     #[error(transparent)]
     Plan(#[from] PlanError),
+    #[error(transparent)]
+    Pipeline(#[from] PipelineError),
     #[error(transparent)]
     Rebuild(#[from] RebuildError),
     #[error(transparent)]
@@ -45,6 +48,7 @@ impl Error {
             Error::Ledger(error) => error.hint(),
             Error::Decode(error) => error.hint(),
             Error::Plan(error) => error.hint(),
+            Error::Pipeline(error) => error.hint(),
             Error::Rebuild(error) => error.hint(),
             Error::Contract(_) | Error::Pattern(_) | Error::Hour(_) | Error::Partitioning(_) => None,
         }

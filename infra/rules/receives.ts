@@ -1,6 +1,7 @@
 /**
- * "We recommend setting the maxReceiveCount on your source queue's redrive policy to at least 5."
- * https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html
+ * "Set the maxReceiveCount on the source queue's redrive policy to at least 5. This improves the chances of messages
+ * being processed before reaching the DLQ."
+ * https://docs.aws.amazon.com/lambda/latest/dg/sqs-retries.html
  *
  * A message also comes back without fault of its own: its batch ran out of time, or the function was throttled.
  */

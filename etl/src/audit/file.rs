@@ -183,15 +183,27 @@ pub(super) fn check(
     }))
 }
 
-/// The source that the footer of a file names; `None` if it names none or cannot be read.
-pub(super) fn source(storage: &dyn Storage, meta: &ObjectMeta) -> Result<Option<String>, StorageError> {
-    match read_footer(storage, meta) {
-        Ok(footer) => Ok(footer
-            .ok()
-            .and_then(|footer| said(footer.file_metadata(), metadata::SOURCE).map(str::to_owned))),
-        Err(StorageError::ShortBody { .. } | StorageError::NotFound { .. }) => Ok(None),
-        Err(error) => Err(error),
-    }
+/// Whose a file is, by its own metadata.
+#[derive(Debug)]
+pub(crate) enum Owner {
+    /// It is gone: another run was faster.
+    Nobody,
+    /// It cannot be read, or does not say.
+    Unknown,
+    /// It names this source.
+    Source(String),
+}
+
+/// Whose a file is that was there when `meta` was read.
+pub(crate) fn owner(storage: &dyn Storage, meta: &ObjectMeta) -> Result<Owner, StorageError> {
+    let footer = match read_footer(storage, meta) {
+        Err(StorageError::NotFound { .. }) => return Ok(Owner::Nobody),
+        Err(StorageError::ShortBody { .. }) => return Ok(Owner::Unknown),
+        footer => footer?,
+    };
+    let source =
+        footer.ok().and_then(|footer| said(footer.file_metadata(), metadata::SOURCE).map(str::to_owned));
+    Ok(source.map_or(Owner::Unknown, Owner::Source))
 }
 
 /// What a data file says of its rows.
@@ -238,7 +250,7 @@ fn records(footer: &ParquetMetaData) -> Option<(u64, u64)> {
 }
 
 /// The footer, or why it is none.
-pub(crate) fn read_footer(
+fn read_footer(
     storage: &dyn Storage,
     meta: &ObjectMeta,
 ) -> Result<Result<ParquetMetaData, String>, StorageError> {

@@ -1,8 +1,10 @@
 //! Files that no receipt names, and what is known of them: what [`crate::clean`] decides about.
 
 use std::collections::BTreeSet;
+use std::time::SystemTime;
 
-use super::{Audit, file, receipts};
+use super::file::{self, Owner};
+use super::{Audit, receipts};
 use crate::catalog::REJECTS_SUFFIX;
 use crate::error::Error;
 use crate::place::FileName;
@@ -15,6 +17,8 @@ pub(crate) struct Unclaimed {
     /// The table, also where it is a file of rejects.
     pub(crate) table: String,
     pub(crate) bytes: u64,
+    /// When it was last changed, where the storage tells.
+    pub(crate) modified: Option<SystemTime>,
     /// By its name; 0 if that says none.
     pub(crate) revision: u32,
     /// The hash in its name.
@@ -41,11 +45,16 @@ pub(crate) fn unclaimed(storage: &dyn Storage, tables: &BTreeSet<String>) -> Res
             })?;
             for meta in listed {
                 let named = meta.key.rsplit('/').next().and_then(FileName::parse);
-                let source = file::source(storage, &meta)?;
+                let source = match file::owner(storage, &meta)? {
+                    Owner::Nobody => continue,
+                    Owner::Unknown => None,
+                    Owner::Source(source) => Some(source),
+                };
                 let receipt = source.as_deref().and_then(|source| claims.receipt(&folder, source));
                 found.push(Unclaimed {
                     table: table.clone(),
                     bytes: meta.size,
+                    modified: meta.modified,
                     revision: named.as_ref().map_or(0, |named| named.revision),
                     hash: named.map(|named| named.hash),
                     receipt: receipt.map(|receipt| receipt.revision),

@@ -264,6 +264,9 @@ pub struct RebuildArgs {
 pub struct CleanArgs {
     #[command(flatten)]
     pub lake: LakeArgs,
+    /// Also remove files of sources that were never completed, a day old; their runs must not be going on
+    #[arg(long)]
+    pub unfinished: bool,
     /// Only say what would be removed
     #[arg(long)]
     pub dry_run: bool,

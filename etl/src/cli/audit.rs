@@ -55,8 +55,15 @@ fn write(text: &mut String, audit: &Audit) -> std::fmt::Result {
         writeln!(
             text,
             "{} of sources that are not done: who reads by path sees some of their rows; the same ingest again \
-             completes them",
+             completes them, and `iotlake clean --unfinished` removes them",
             plural(audit.orphans.len() as u64, "file")
+        )?;
+    }
+    if !audit.attempts.is_empty() {
+        writeln!(
+            text,
+            "{} recorded of sources that are being written, or whose run broke off: the next backfill completes them",
+            plural(audit.attempts.len() as u64, "attempt")
         )?;
     }
     if !audit.leftovers.is_empty() {
@@ -91,6 +98,7 @@ fn to_json(audit: &Audit) -> String {
         "rows": audit.rows,
         "rejected": audit.rejected,
         "orphans": audit.orphans,
+        "attempts": audit.attempts,
         "leftovers": audit.leftovers,
     });
     let mut text = serde_json::to_string_pretty(&report).expect("an audit is JSON");

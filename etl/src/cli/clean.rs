@@ -2,8 +2,9 @@
 
 use std::fmt::Write as _;
 use std::io::{self, IsTerminal, Write as _};
+use std::time::{Duration, SystemTime};
 
-use iotlake::clean::{self, Found};
+use iotlake::clean::{self, Found, Stale};
 use serde_json::json;
 
 use super::args::CleanArgs;
@@ -11,18 +12,18 @@ use super::exit::{Exit, Failure, Outcome, print};
 use super::open_lake;
 use super::units::plural;
 
+/// How old a file of a source without a receipt has to be: no run takes as long between two effects.
+const UNFINISHED: Duration = Duration::from_secs(24 * 60 * 60);
+
 /// Runs the command.
 pub fn run(arguments: CleanArgs) -> Outcome {
     let lake = open_lake(&arguments.lake)?;
-    let found = clean::find(&lake)?;
+    let before = arguments.unfinished.then(|| SystemTime::now() - UNFINISHED);
+    let found = clean::find(&lake, before)?;
     let wants = !arguments.dry_run && (found.stale.is_empty() || arguments.yes || ask(&found)?);
     let (mut removed, mut temporary) = (Vec::new(), Vec::new());
     if wants {
-        for file in &found.stale {
-            if clean::remove(&lake, file)? {
-                removed.push(file.key.as_str());
-            }
-        }
+        removed.extend(clean::remove(&lake, &found.stale)?.iter().map(|file| file.key.as_str()));
         temporary = clean::sweep(&*lake.storage)?;
     }
     print(&match arguments.json {
@@ -40,13 +41,17 @@ fn ask(found: &Found) -> Result<bool, Failure> {
     }
     let mut text = String::new();
     for file in &found.stale {
-        let _ = writeln!(text, "stale: {} of {}", file.key, file.source);
+        let _ = writeln!(text, "stale: {} of {}{}", file.key, file.source, unfinished(file));
     }
     let _ = write!(io::stderr(), "{text}remove {}? [y/N] ", plural(found.stale.len() as u64, "file"));
     let mut answer = String::new();
     let read = io::stdin().read_line(&mut answer);
     read.map_err(|error| Failure::new(format!("the answer cannot be read: {error}")))?;
     Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
+}
+
+fn unfinished(file: &Stale) -> &'static str {
+    if file.is_done { "" } else { ", which is not done" }
 }
 
 fn to_text(arguments: &CleanArgs, found: &Found, removed: &[&str], temporary: &[String]) -> String {
@@ -56,7 +61,7 @@ fn to_text(arguments: &CleanArgs, found: &Found, removed: &[&str], temporary: &[
     }
     if arguments.dry_run {
         for file in &found.stale {
-            let _ = writeln!(text, "would remove: {} of {}", file.key, file.source);
+            let _ = writeln!(text, "would remove: {} of {}{}", file.key, file.source, unfinished(file));
         }
     }
     for (key, reason) in &found.left {
@@ -72,7 +77,7 @@ fn to_text(arguments: &CleanArgs, found: &Found, removed: &[&str], temporary: &[
 
 fn to_json(found: &Found, removed: &[&str], temporary: &[String]) -> String {
     let stale = found.stale.iter().map(
-        |file| json!({ "key": file.key, "table": file.table, "source": file.source, "bytes": file.bytes }),
+        |file| json!({ "key": file.key, "table": file.table, "source": file.source, "bytes": file.bytes, "is_done": file.is_done }),
     );
     let left = found.left.iter().map(|(key, reason)| json!({ "key": key, "reason": reason }));
     let report = json!({

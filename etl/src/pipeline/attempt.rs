@@ -18,7 +18,8 @@ use crate::digest::source_hash;
 use crate::ledger::{LedgerError, ReceiptOptions};
 use crate::storage::{ObjectMeta, Storage, StorageError};
 
-const ATTEMPTS: &str = "_iotlake/attempts";
+/// Where records of attempts lie.
+pub(crate) const ATTEMPTS: &str = "_iotlake/attempts";
 
 /// The newest format of records that this version reads, and the one it writes.
 const FORMAT: u64 = 1;

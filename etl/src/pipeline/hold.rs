@@ -12,6 +12,7 @@ use super::attempt::{self, Attempt, Basis, Record, Way};
 use super::error::Halt;
 use super::sweep::{self, Sweep};
 use super::{Pipeline, PipelineError, Remark, leftovers};
+use crate::audit::file::Owner;
 use crate::catalog::CatalogError;
 use crate::ledger::{LedgerError, Receipt, Standing, first_key};
 use crate::place::Place;
@@ -329,9 +330,12 @@ impl Hold<'_> {
     pub(super) fn differs(&mut self, key: &str) -> Halt {
         let storage = &*self.pipeline.lake.storage;
         let look = || -> Result<bool, PipelineError> {
-            // Gone again: of an attempt that another run has just completed.
-            let Some(meta) = storage.head(key)? else { return Ok(true) };
-            Ok(sweep::source_of(storage, &meta)?.as_ref() == Some(&self.source.identity))
+            Ok(match sweep::owner(storage, key)? {
+                // Gone again: of an attempt that another run has just completed.
+                Owner::Nobody => true,
+                Owner::Source(source) => source == self.source.identity,
+                Owner::Unknown => false,
+            })
         };
         match look() {
             Err(error) => return error.into(),

@@ -8,6 +8,7 @@
 //! and removes what the others wrote ([`hold`]); only a receipt means done; a source whose accounts do not balance is a
 //! failure, never a receipt.
 
+pub(crate) mod abandon;
 mod account;
 mod attempt;
 mod changed;
@@ -36,6 +37,7 @@ use crate::turns::Turn;
 
 pub use account::Counts;
 use account::Written;
+pub(crate) use attempt::ATTEMPTS;
 #[cfg(feature = "query")]
 pub(crate) use attempt::open as open_attempts;
 use attempt::{Attempt, Basis, Way};

@@ -5,15 +5,13 @@
 //! metadata names the source. Whatever else is there stays, and is told of: a receipt that somebody made up deletes
 //! nothing of anybody else's.
 
-use iotlake_flatten::metadata;
-
 use super::{PipelineError, Remark};
-use crate::audit::file::read_footer;
+use crate::audit::file::{self, Owner};
 use crate::digest::source_hash;
 use crate::ledger::Receipt;
 use crate::place::Place;
 use crate::remote::Fault;
-use crate::storage::{ObjectMeta, Storage, StorageError};
+use crate::storage::{Storage, StorageError};
 
 /// Removes what a source had before.
 pub(super) struct Sweep<'a> {
@@ -45,14 +43,14 @@ impl Sweep<'_> {
             self.left(key, "its name is not that of a file of this source");
             return Ok(true);
         }
-        let Some(meta) = self.storage.head(key)? else { return Ok(true) };
-        match source_of(self.storage, &meta)? {
-            Some(source) if source == self.receipt.source => {}
-            Some(_) => {
+        match owner(self.storage, key)? {
+            Owner::Nobody => return Ok(true),
+            Owner::Source(source) if source == self.receipt.source => {}
+            Owner::Source(_) => {
                 self.left(key, "it says of itself that it is of another source");
                 return Ok(true);
             }
-            None => {
+            Owner::Unknown => {
                 self.left(key, "it cannot be read, so that nothing tells whose it is");
                 return Ok(true);
             }
@@ -88,17 +86,12 @@ pub(super) fn is_of(table: &str, identity: &str, revision: u32, key: &str) -> bo
         .is_some_and(|Place { name, .. }| name.hash == source_hash(identity) && name.revision <= revision)
 }
 
-/// The source that a file says it is of; `None` if it cannot be read, or is gone.
-pub(super) fn source_of(storage: &dyn Storage, meta: &ObjectMeta) -> Result<Option<String>, StorageError> {
-    let footer = match read_footer(storage, meta) {
-        Err(StorageError::NotFound { .. } | StorageError::ShortBody { .. }) => return Ok(None),
-        footer => footer?,
-    };
-    let said = footer.ok().and_then(|footer| {
-        let pairs = footer.file_metadata().key_value_metadata()?;
-        pairs.iter().find(|pair| pair.key == metadata::SOURCE)?.value.clone()
-    });
-    Ok(said)
+/// Whose the file at `key` is.
+pub(super) fn owner(storage: &dyn Storage, key: &str) -> Result<Owner, StorageError> {
+    match storage.head(key)? {
+        Some(meta) => file::owner(storage, &meta),
+        None => Ok(Owner::Nobody),
+    }
 }
 
 pub(super) fn is_denied(error: &StorageError) -> bool {

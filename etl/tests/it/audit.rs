@@ -578,7 +578,7 @@ fn cleaning_takes_away_what_no_receipt_names_and_nothing_else() {
     Extra::new(vec![("n", doubles())]).write(&lake);
     let left: Vec<_> = left.into_iter().chain([format!("{hour}/{of_a}-9.parquet"), extra_key()]).collect();
 
-    let found = iotlake::clean::find(&whole).unwrap();
+    let found = iotlake::clean::find(&whole, None).unwrap();
     let keys = |files: &[iotlake::clean::Stale]| -> std::collections::BTreeSet<String> {
         files.iter().map(|file| file.key.clone()).collect()
     };
@@ -597,12 +597,54 @@ fn cleaning_takes_away_what_no_receipt_names_and_nothing_else() {
         key: before.keys().find(|key| key.starts_with("t/") && key.contains(&of_a)).unwrap().clone(),
         ..found.stale[0].clone()
     };
-    assert!(!iotlake::clean::remove(&whole, &late).unwrap());
-    for file in &found.stale {
-        assert!(iotlake::clean::remove(&whole, file).unwrap());
-    }
+    assert!(iotlake::clean::remove(&whole, &[late]).unwrap().is_empty());
+    assert_eq!(iotlake::clean::remove(&whole, &found.stale).unwrap().len(), found.stale.len());
     let after: Vec<_> = support::contents(&*lake.storage).into_keys().collect();
     let expected: std::collections::BTreeSet<_> = before.into_keys().chain(left).collect();
     assert_eq!(after, expected.into_iter().collect::<Vec<_>>());
-    assert_eq!(iotlake::clean::find(&whole).unwrap().stale, []);
+    assert_eq!(iotlake::clean::find(&whole, None).unwrap().stale, []);
+}
+
+#[test]
+fn what_was_never_completed_goes_only_if_asked_and_old() {
+    let lake = good();
+    let whole = iotlake::lake::Lake::embedded(lake.storage.clone());
+    let of_receipt = Ledger::key("t", A);
+    let receipt = lake.storage.read(&of_receipt).unwrap().unwrap();
+    lake.storage.delete(&of_receipt).unwrap();
+    let file = file_of_a(&lake);
+    let file = file.strip_prefix(lake.root()).unwrap().to_str().unwrap().to_owned();
+    let of_record = format!("_iotlake/attempts/t/{}-r0.json", source_hash(A));
+    let said: serde_json::Value = serde_json::from_slice(&receipt).unwrap();
+    let record = serde_json::json!({
+        "format": 1, "source": A, "revision": 0, "size": said["size"], "etag": null, "options": said["options"],
+        "layout": said["layout"], "declared": 0, "keys": [file],
+    });
+    lake.storage.put(&of_record, record.to_string().as_bytes()).unwrap();
+    let audit = check(&lake, Depth::Footers);
+    assert_eq!((&audit.attempts, &audit.orphans), (&vec![of_record.clone()], &vec![file.clone()]));
+
+    let now = std::time::SystemTime::now();
+    let hour = std::time::Duration::from_secs(3600);
+    for before in [None, Some(now - hour)] {
+        let found = iotlake::clean::find(&whole, before).unwrap();
+        let reasons: Vec<_> = found.left.iter().filter(|(key, _)| *key == file).collect();
+        assert!(found.stale.is_empty() && reasons[0].1.starts_with("its source is not done"), "{found:?}");
+    }
+    let found = iotlake::clean::find(&whole, Some(now + hour)).unwrap();
+    assert_eq!(
+        found.stale.iter().map(|stale| (&stale.key, stale.is_done)).collect::<Vec<_>>(),
+        [(&file, false)]
+    );
+
+    // One that was completed meanwhile stays.
+    lake.storage.put(&of_receipt, &receipt).unwrap();
+    assert!(iotlake::clean::remove(&whole, &found.stale).unwrap().is_empty());
+    assert!(lake.storage.head(&file).unwrap().is_some());
+    lake.storage.delete(&of_receipt).unwrap();
+
+    assert_eq!(iotlake::clean::remove(&whole, &found.stale).unwrap(), found.stale.iter().collect::<Vec<_>>());
+    assert!(lake.storage.head(&file).unwrap().is_none() && lake.storage.head(&of_record).unwrap().is_none());
+    let audit = check(&lake, Depth::Footers);
+    assert!(audit.attempts.is_empty() && audit.orphans.is_empty(), "{audit:?}");
 }

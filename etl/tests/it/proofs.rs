@@ -12,66 +12,11 @@ use iotlake::pipeline::PipelineError;
 use iotlake::plan::{PlanOptions, Selection, plan};
 use iotlake::rebuild;
 use iotlake::source::KeyPattern;
-use iotlake::storage::{
-    Body, Durability, LocalStorage, MemoryStorage, ObjectMeta, Put, Storage, StorageError, Swap,
-};
+use iotlake::storage::{Durability, LocalStorage, MemoryStorage, Storage};
 use iotlake_flatten::{Contract, Type};
 
 use crate::support::{assert_same, contents, dirty_source, memory_lake, options, run, small_parts, try_run};
-
-/// A storage that stops working after a number of changes, in the middle of a run.
-#[derive(Debug)]
-struct Dying {
-    inner: Arc<MemoryStorage>,
-    left: AtomicI64,
-}
-
-impl Dying {
-    fn change(&self, key: &str) -> Result<(), StorageError> {
-        if self.left.fetch_sub(1, Ordering::SeqCst) > 0 {
-            return Ok(());
-        }
-        Err(StorageError::from_io(key.to_owned(), std::io::ErrorKind::StorageFull.into()))
-    }
-}
-
-impl Storage for Dying {
-    fn uri(&self, key: &str) -> String {
-        self.inner.uri(key)
-    }
-    fn head(&self, key: &str) -> Result<Option<ObjectMeta>, StorageError> {
-        self.inner.head(key)
-    }
-    fn get(&self, key: &str) -> Result<Body, StorageError> {
-        self.inner.get(key)
-    }
-    fn get_range(&self, key: &str, range: std::ops::Range<u64>) -> Result<Vec<u8>, StorageError> {
-        self.inner.get_range(key, range)
-    }
-    fn put(&self, key: &str, bytes: &[u8]) -> Result<(), StorageError> {
-        self.change(key)?;
-        self.inner.put(key, bytes)
-    }
-    fn put_if_absent(&self, key: &str, bytes: &[u8]) -> Result<Put, StorageError> {
-        self.change(key)?;
-        self.inner.put_if_absent(key, bytes)
-    }
-    fn compare_and_swap(&self, key: &str, expected: Option<&[u8]>, new: &[u8]) -> Result<Swap, StorageError> {
-        self.change(key)?;
-        self.inner.compare_and_swap(key, expected, new)
-    }
-    fn list(
-        &self,
-        prefix: &str,
-        visit: &mut dyn FnMut(ObjectMeta) -> Result<(), StorageError>,
-    ) -> Result<(), StorageError> {
-        self.inner.list(prefix, visit)
-    }
-    fn delete(&self, key: &str) -> Result<(), StorageError> {
-        self.change(key)?;
-        self.inner.delete(key)
-    }
-}
+use crate::writers::{Fate, Writer};
 
 #[test]
 fn threads_jobs_and_the_kind_of_storage_do_not_show() {
@@ -118,7 +63,7 @@ fn stopped_at_any_of_its_effects_and_run_again_the_lake_is_the_same() {
     let mut after = 0;
     loop {
         let memory = Arc::new(MemoryStorage::new("lake"));
-        let dying = Lake::embedded(Arc::new(Dying { inner: memory.clone(), left: AtomicI64::new(after) }));
+        let dying = Writer::new(&memory, Some((after, Fate::Killed))).lake();
         // Stops at the first failure, as a killed process would.
         let mut options = small_parts();
         let died = match try_run(&dying, &source, &options) {

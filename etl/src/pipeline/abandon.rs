@@ -1,0 +1,54 @@
+//! Giving up on a source that was begun and never completed, so that what was written of it can go.
+//!
+//! In comes a source without a receipt; out come the revisions that were recorded, none of which can be completed any
+//! more: each record is marked as superseded by compare-and-swap, as by a run that begins anew, so that whoever still
+//! writes finds itself fenced at its next effect. What must stay true: a record goes only once no file that it names is
+//! there, the newest last, since it names those of the older ones too.
+
+use super::PipelineError;
+use super::attempt::{self, Record};
+use crate::storage::{Storage, Swap};
+
+/// Fences off all who may still write the source `identity`. Whether nobody changed a record meanwhile; else the source
+/// is being written, and stays.
+///
+/// # Errors
+/// If the storage fails, or a record cannot be read.
+pub(crate) fn fence(storage: &dyn Storage, table: &str, identity: &str) -> Result<bool, PipelineError> {
+    for revision in attempt::list(storage, table, identity)? {
+        let key = attempt::key(table, identity, revision);
+        let Some((mut record, bytes)) = Record::read(storage, &key)? else { return Ok(false) };
+        if !record.superseded {
+            record.superseded = true;
+            if storage.compare_and_swap(&key, Some(&bytes), &record.to_bytes())? == Swap::Conflict {
+                return Ok(false);
+            }
+        }
+    }
+    Ok(true)
+}
+
+/// Removes the records of a source that was fenced off, unless a file that one of them names is still there.
+///
+/// # Errors
+/// As [`fence`].
+pub(crate) fn forget(storage: &dyn Storage, table: &str, identity: &str) -> Result<(), PipelineError> {
+    let revisions = attempt::list(storage, table, identity)?;
+    for revision in &revisions {
+        let Some((record, _)) = Record::read(storage, &attempt::key(table, identity, *revision))? else {
+            continue;
+        };
+        if !record.superseded {
+            return Ok(());
+        }
+        for key in record.keys.iter().chain(&record.replaced) {
+            if storage.head(key)?.is_some() {
+                return Ok(());
+            }
+        }
+    }
+    for revision in revisions {
+        storage.delete(&attempt::key(table, identity, revision))?;
+    }
+    Ok(())
+}
