@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use iotlake_flatten::Part;
 
-use super::PipelineError;
+use super::error::PipelineError;
 use crate::decode::Stored;
 use crate::ledger::Output;
 use crate::partition::Partition;

@@ -11,11 +11,12 @@ use std::ops::Range;
 use iotlake_flatten::time::Hour;
 use iotlake_flatten::{Encoder, Part, SettledPart};
 
+use super::Pipeline;
 use super::account::Written;
-use super::error::Halt;
+use super::error::PipelineError;
+use super::halt::Halt;
 use super::hold::Hold;
 use super::watch::Stage;
-use super::{Pipeline, PipelineError};
 use crate::digest::{Digest, source_hash};
 use crate::ledger::{Output, ReceiptOptions};
 use crate::partition::{Partition, PartitionBy};
@@ -175,3 +176,6 @@ fn partitioned(hours: &[Option<Hour>]) -> BTreeMap<Partition, Vec<Range<u32>>> {
     }
     partitions
 }
+
+#[cfg(test)]
+mod tests;
