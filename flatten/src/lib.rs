@@ -7,6 +7,7 @@ mod contract;
 mod encode;
 mod fast;
 mod flattener;
+pub mod layout;
 pub mod naming;
 mod number;
 mod options;
@@ -26,8 +27,9 @@ mod trie;
 
 pub use column::{Cells, Texts, Values};
 pub use contract::{Contract, Declared, Numbers, Type, UnknownType};
-pub use encode::{Compression, EncodeError, Encoder, FileWriter, LAYOUT, data_type, metadata};
+pub use encode::{Compression, EncodeError, Encoder, FileWriter};
 pub use flattener::{Flattener, Spares};
+pub use layout::{ColumnType, LAYOUT, metadata};
 pub use options::{Limits, Options};
 pub use part::{Fit, Part, PartColumn, SettledPart};
 pub use path::{Identity, Kind, Path};

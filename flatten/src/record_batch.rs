@@ -14,13 +14,12 @@ use arrow::array::{
 };
 use arrow::array::{StringBuilder, new_null_array};
 use arrow::buffer::{BooleanBuffer, Buffer, NullBuffer, OffsetBuffer, ScalarBuffer};
-use arrow::datatypes::{DataType, Field, Schema as ArrowSchema, SchemaRef};
+use arrow::datatypes::{Field, Schema as ArrowSchema, SchemaRef};
 use arrow::error::ArrowError;
 use arrow::record_batch::RecordBatch;
 
 use crate::column::{Cells, Texts, Values};
-use crate::encode::data_type;
-use crate::naming::{OVERFLOW, RECORD, SOURCE};
+use crate::layout::{ColumnType, ENGINE, EngineColumn, OVERFLOW, SOURCE};
 use crate::part::SettledPart;
 use crate::path::{Identity, Kind};
 use crate::schema::Schema;
@@ -49,14 +48,11 @@ impl Schema {
     /// The Arrow schema of the table's record batches: `_source` and `_record`, which are never null, `_overflow`, then
     /// all columns in the table's order. Partition keys are not among them, as they are not in files.
     pub fn to_arrow(&self) -> SchemaRef {
-        let lineage = [
-            Field::new(SOURCE, DataType::Utf8, false),
-            Field::new(RECORD, DataType::Int64, false),
-            Field::new(OVERFLOW, data_type(Kind::Json), true),
-        ];
+        let of_engine = |column: &EngineColumn| Field::new(column.name, column.ty.arrow(), !column.required);
         let columns = self.columns().iter();
-        let columns = columns.map(|column| Field::new(&column.name, data_type(column.identity.kind), true));
-        Arc::new(ArrowSchema::new(lineage.into_iter().chain(columns).collect::<Vec<_>>()))
+        let columns = columns
+            .map(|column| Field::new(&column.name, ColumnType::from(column.identity.kind).arrow(), true));
+        Arc::new(ArrowSchema::new(ENGINE.iter().map(of_engine).chain(columns).collect::<Vec<_>>()))
     }
 }
 
@@ -124,7 +120,7 @@ fn repeated(text: &str, rows: usize) -> Result<StringArray, RecordBatchError> {
 /// The column called `name`, its cells spread over the rows.
 fn array(name: &str, kind: Kind, cells: Option<Cells>, rows: usize) -> Result<ArrayRef, RecordBatchError> {
     let Some(Cells { rows: places, values }) = cells else {
-        return Ok(new_null_array(&data_type(kind), rows));
+        return Ok(new_null_array(&ColumnType::from(kind).arrow(), rows));
     };
     let nulls = nulls(&places, rows);
     Ok(match values {

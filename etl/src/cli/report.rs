@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use iotlake::backfill::Summary;
-use iotlake::catalog::REJECTS_SUFFIX;
+use iotlake::catalog::TableName;
 use iotlake::pipeline::Counts;
 use iotlake::plan::Plan;
 use serde_json::json;
@@ -82,7 +82,8 @@ impl Report<'_> {
             writeln!(text, "rejected: {}", reasons(&summary.rejects_by_reason))?;
             writeln!(
                 text,
-                "  see them: iotlake query {lake} 'SELECT reason, line, _source FROM \"{table}{REJECTS_SUFFIX}\"'"
+                "  see them: iotlake query {lake} 'SELECT reason, line, _source FROM \"{}\"'",
+                TableName::rejects(table)
             )?;
         }
         if counts.ignored > 0 {
@@ -141,7 +142,7 @@ impl Report<'_> {
             },
             "counts": counts,
             "rejects_by_reason": summary.rejects_by_reason,
-            "rejects_table": format!("{}{REJECTS_SUFFIX}", settings.table),
+            "rejects_table": TableName::rejects(&settings.table).to_string(),
             "new_columns": new_columns,
             "failures": failed.collect::<Vec<_>>(),
             "warnings": summary.warnings,

@@ -4,7 +4,6 @@
 //! and is removed when it is not. What must stay true: whoever opens the name finds what was there before, or all of the
 //! new file.
 
-use std::error::Error;
 use std::fmt::Display;
 use std::fs::File;
 use std::io::{self, BufWriter};

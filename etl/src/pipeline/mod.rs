@@ -28,7 +28,7 @@ use std::sync::{Arc, Mutex, PoisonError, mpsc};
 
 use iotlake_flatten::{Compression, Flattener, LAYOUT, Limits, Options};
 
-use crate::catalog::{CatalogError, REJECTS_SUFFIX, Table};
+use crate::catalog::{CatalogError, Side, Table, TableName};
 use crate::decode::{Damage, Decoder, OnDamage, Stored};
 use crate::lake::Lake;
 use crate::ledger::{Counts as Ledgered, LedgerError, Note, Placed, Receipt, ReceiptOptions};
@@ -103,7 +103,7 @@ impl Run {
 #[derive(Debug)]
 pub struct Shared {
     table: Mutex<Arc<Table>>,
-    partitions: Mutex<HashSet<(bool, Partition)>>,
+    partitions: Mutex<HashSet<(Side, Partition)>>,
     leftovers: Leftovers,
 }
 
@@ -284,8 +284,8 @@ impl Pipeline<'_> {
             hold.begin(&mut [], false)?;
         }
         self.watch.enter(Stage::Register);
-        self.ensure_partitions(false, &written.partitions)?;
-        self.ensure_partitions(true, &written.reject_partitions)?;
+        self.ensure_partitions(Side::Rows, &written.partitions)?;
+        self.ensure_partitions(Side::Rejects, &written.reject_partitions)?;
         self.watch.enter(Stage::Receipt);
         hold.check()?;
         let receipt = Receipt {
@@ -327,24 +327,16 @@ impl Pipeline<'_> {
         })
     }
 
-    fn ensure_partitions(
-        &self,
-        of_rejects: bool,
-        partitions: &BTreeSet<Partition>,
-    ) -> Result<(), CatalogError> {
+    fn ensure_partitions(&self, side: Side, partitions: &BTreeSet<Partition>) -> Result<(), CatalogError> {
         let lock = || self.shared.partitions.lock().unwrap_or_else(PoisonError::into_inner);
         let known = lock().clone();
-        let unseen: Vec<Partition> = partitions
-            .iter()
-            .copied()
-            .filter(|partition| !known.contains(&(of_rejects, *partition)))
-            .collect();
+        let unseen: Vec<Partition> =
+            partitions.iter().copied().filter(|partition| !known.contains(&(side, *partition))).collect();
         if unseen.is_empty() {
             return Ok(());
         }
-        let suffix = if of_rejects { REJECTS_SUFFIX } else { "" };
-        self.lake.catalog.ensure_partitions(&format!("{}{suffix}", self.run.table), &unseen)?;
-        lock().extend(unseen.into_iter().map(|partition| (of_rejects, partition)));
+        self.lake.catalog.ensure_partitions(&TableName::new(&self.run.table, side), &unseen)?;
+        lock().extend(unseen.into_iter().map(|partition| (side, partition)));
         Ok(())
     }
 }

@@ -17,6 +17,7 @@ use super::error::PipelineError;
 use super::halt::Halt;
 use super::hold::Hold;
 use super::watch::Stage;
+use crate::catalog::Side;
 use crate::digest::{Digest, source_hash};
 use crate::ledger::{Output, ReceiptOptions};
 use crate::partition::{Partition, PartitionBy};
@@ -115,24 +116,24 @@ impl<'a> Writer<'a> {
     /// The files that a part becomes, those of rows first.
     fn files(&self, part: &Part) -> Vec<File> {
         let of_key = self.source.hour.unwrap_or(Partition::UNKNOWN);
-        let place = |of_rejects, partition| {
+        let place = |side, partition| {
             let name = FileName { hash: self.hash.clone(), part: part.number, revision: 0 };
-            Place { of_rejects, partition, name }
+            Place { side, partition, name }
         };
         let mut files = Vec::new();
         match &self.pipeline.run.partition_by {
             _ if part.rows == 0 => {}
             PartitionBy::Arrival => {
-                files.push((place(false, of_key), Some(std::iter::once(0..part.rows).collect())));
+                files.push((place(Side::Rows, of_key), Some(std::iter::once(0..part.rows).collect())));
             }
             // Before the column that tells the time may find no room in the table.
             PartitionBy::Event(path) => {
                 let partitions = partitioned(&part.hours(path)).into_iter();
-                files.extend(partitions.map(|(partition, rows)| (place(false, partition), Some(rows))));
+                files.extend(partitions.map(|(partition, rows)| (place(Side::Rows, partition), Some(rows))));
             }
         }
         if !part.rejects.is_empty() {
-            files.push((place(true, of_key), None));
+            files.push((place(Side::Rejects, of_key), None));
         }
         files
     }
