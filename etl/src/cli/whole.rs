@@ -52,9 +52,9 @@ pub fn cannot_write(place: impl Display, error: &io::Error) -> Failure {
 
 /// The error itself: a name that nobody has typed, and that is another the next time, explains nothing.
 fn without_name(error: io::Error) -> io::Error {
-    let cause = error.get_ref().and_then(|error| error.source()).map(|cause| cause.to_string());
-    match cause {
-        Some(cause) => io::Error::new(error.kind(), cause),
+    // How tempfile says what it tried.
+    match error.to_string().split_once(" at path ") {
+        Some((cause, _)) => io::Error::new(error.kind(), cause),
         None => error,
     }
 }
