@@ -34,8 +34,8 @@ fn neighbours_of_an_hour_are_one_stretch_and_hours_may_come_back() {
     assert_eq!(
         partitioned(&mixed),
         BTreeMap::from([
-            (Partition::UNKNOWN, vec![2..3]),
-            (Partition::from(hour(0)), vec![3..4]),
+            (Partition::UNKNOWN, std::iter::once(2..3).collect()),
+            (Partition::from(hour(0)), std::iter::once(3..4).collect()),
             (Partition::from(hour(1)), vec![0..2, 4..5]),
         ])
     );
