@@ -4,9 +4,11 @@ mod attempts;
 mod audit;
 #[cfg(feature = "cli")]
 mod cli;
+mod commits;
 #[cfg(feature = "cli")]
 mod kills;
 mod lake;
+mod layouts;
 mod proofs;
 #[cfg(feature = "query")]
 mod query;
