@@ -11,12 +11,12 @@ CLIENT := onboarding/tests/api
 # The functions that `make deployed` deploys: as the tests have compiled them, or ZIPS=target/lambda for those of a release.
 ZIPS ?= target/test-lambda
 
-.PHONY: all test format compile lint doc run-tests test-aws test-other pure infra slow night bench rivals growth venv debian lambda lambda-test deployed
+.PHONY: all test format compile lint doc run-tests test-aws test-other pure package infra slow night bench rivals growth venv debian lambda lambda-test deployed
 
 all: test
 
 ## test: everything that has to hold before a change is handed in
-test: venv debian format pure compile lint doc run-tests
+test: venv debian format pure package compile lint doc run-tests
 
 format:
 	$(CARGO) fmt --all --check
@@ -46,6 +46,11 @@ test-other: venv debian
 ## pure: the core knows no I/O, and the library without features no SQL and no command line
 pure:
 	.ci/pure
+
+## package: the two libraries can be packaged. Nothing is compiled: that what is packaged builds is only tried by
+## `cargo package`, which compiles every dependency for it
+package:
+	$(CARGO) package --quiet --allow-dirty --no-verify --package iotlake-flatten --package iotlake
 
 ## infra: what deploys everything else: types, format, and the tests of templates and commands
 infra: .venv-aws/.complete .venv-infra/.complete

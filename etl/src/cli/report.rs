@@ -116,7 +116,7 @@ impl Report<'_> {
         Ok(())
     }
 
-    /// For machines; documented in README.md.
+    /// For machines: all that the text says, and more of each account. Fields are only ever added.
     pub fn to_json(&self) -> String {
         let Report { settings, plan, summary, new_columns, seconds } = self;
         let counts = &summary.counts;

@@ -12,7 +12,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use iotlake_flatten::{Limits, Path};
+use iotlake_flatten::Path;
 
 use super::budget::{Budget, Verdict};
 use super::event::Announced;
@@ -277,14 +277,11 @@ impl Worker {
     /// How sources are processed for a table that is partitioned so.
     pub(super) fn run(&self, partition_by: PartitionBy) -> Run {
         Run {
-            table: self.settings.table.clone(),
             partition_by,
             compression: self.settings.compression,
-            threads: 1,
-            replace: false,
             output_limit: self.settings.max_decoded_bytes,
             on_damage: self.settings.on_damage,
-            limits: Limits::default(),
+            ..Run::new(&self.settings.table)
         }
     }
 }

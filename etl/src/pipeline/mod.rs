@@ -78,6 +78,27 @@ pub struct Run {
     pub limits: Limits,
 }
 
+impl Run {
+    /// Most bytes that a source decodes to unless it is said otherwise: far beyond any object of a delivery stream, and
+    /// still an end to a compressed stream that would fill the disk.
+    pub const OUTPUT_LIMIT: u64 = 1 << 40;
+
+    /// Sources go to `table`, each row to the hour in its source's key, in files that everything reads (Snappy), one
+    /// thread a source; one that was ingested stays as it is, and one that is damaged fails.
+    pub fn new(table: impl Into<String>) -> Run {
+        Run {
+            table: table.into(),
+            partition_by: PartitionBy::Arrival,
+            compression: Compression::default(),
+            threads: 1,
+            replace: false,
+            output_limit: Run::OUTPUT_LIMIT,
+            on_damage: OnDamage::Fail,
+            limits: Limits::default(),
+        }
+    }
+}
+
 /// Whether there was anything to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Status {

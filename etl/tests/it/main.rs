@@ -5,6 +5,8 @@ mod audit;
 #[cfg(feature = "cli")]
 mod cli;
 mod commits;
+#[cfg(feature = "query")]
+mod examples;
 #[cfg(feature = "cli")]
 mod kills;
 mod lake;
