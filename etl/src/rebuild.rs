@@ -169,8 +169,8 @@ pub fn read(
             layout,
             ..Table::new(name, schema, partition_by).with_key_pattern(Some(pattern.clone()))
         },
-        named: named(name, said.outputs, [&files, &rejects]),
         files: files.len(),
+        named: named(name, said.outputs, [files, rejects]),
         receipts: said.receipts,
         guessed,
     })
@@ -244,14 +244,14 @@ impl Said {
 fn named(
     table: &str,
     outputs: Vec<Output>,
-    files: [&BTreeMap<String, Described>; 2],
+    mut files: [BTreeMap<String, Described>; 2],
 ) -> BTreeMap<Side, Vec<DataFile>> {
     let mut named: BTreeMap<Side, Vec<DataFile>> = BTreeMap::new();
     for output in outputs {
         let Some(Place { side, partition, .. }) = Place::parse(table, &output.key) else { continue };
-        let described = files.iter().find_map(|files| files.get(&output.key));
+        let described = files.iter_mut().find_map(|files| files.remove(&output.key));
         if let Some(Described { summary, .. }) = described {
-            named.entry(side).or_default().push(DataFile::named(output, partition, summary.clone()));
+            named.entry(side).or_default().push(DataFile::named(output, partition, summary));
         }
     }
     named
