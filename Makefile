@@ -11,7 +11,7 @@ CLIENT := onboarding/tests/api
 # The functions that `make deployed` deploys: as the tests have compiled them, or ZIPS=target/lambda for those of a release.
 ZIPS ?= target/test-lambda
 
-.PHONY: all test format compile lint doc run-tests test-aws test-other pure package infra slow night bench rivals growth venv debian lambda lambda-test deployed
+.PHONY: all test format compile lint doc run-tests test-aws test-other pure package infra slow night bench rivals growth venv debian lambda lambda-test deployed command
 
 all: test
 
@@ -74,6 +74,12 @@ deployed: venv debian
 	test $(ZIPS) != target/test-lambda || { $(CARGO) test --workspace --no-run && .ci/zips $(ZIPS); }
 	cd infra && npm ci --no-audit --no-fund --loglevel=error && IOTLAKE_ZIPS=$(abspath $(ZIPS)) npx jest test/local
 
+## command: the command line as users install it, with the binary that the tests compiled: a wheel by pip and by uv, an
+## archive by the installer script, each into an empty place and tried on the sample; PROFILE=release for what is released
+PROFILE ?= dev
+command: .venv-release/.complete
+	.ci/command $(PROFILE)
+
 ## slow: proofs that need an optimised build and minutes. Without SQL, so that DataFusion is not compiled a second
 ## time; none of them asks a query
 slow:
@@ -114,7 +120,8 @@ venv: .venv/.complete .venv-aws/.complete .venv-api/.complete $(CLIENT)/node_mod
 .venv-api/.complete: $(FUZZER)
 .venv-rivals/.complete: $(RIVALS)
 .venv-infra/.complete: infra/requirements.txt
-.venv/.complete .venv-aws/.complete .venv-api/.complete .venv-rivals/.complete .venv-infra/.complete:
+.venv-release/.complete: etl/release/requirements.txt
+.venv/.complete .venv-aws/.complete .venv-api/.complete .venv-rivals/.complete .venv-infra/.complete .venv-release/.complete:
 	test -x $(@D)/bin/python || $(PYTHON) -m venv $(@D)
 	$(@D)/bin/python -m pip install --quiet --disable-pip-version-check --requirement $<
 	touch $@

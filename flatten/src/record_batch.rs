@@ -19,7 +19,7 @@ use arrow::error::ArrowError;
 use arrow::record_batch::RecordBatch;
 
 use crate::column::{Cells, Texts, Values};
-use crate::layout::{ColumnType, ENGINE, OVERFLOW, SOURCE};
+use crate::layout::{ColumnType, ENGINE, EngineColumn, OVERFLOW, SOURCE};
 use crate::part::SettledPart;
 use crate::path::{Identity, Kind};
 use crate::schema::Schema;
@@ -48,11 +48,11 @@ impl Schema {
     /// The Arrow schema of the table's record batches: `_source` and `_record`, which are never null, `_overflow`, then
     /// all columns in the table's order. Partition keys are not among them, as they are not in files.
     pub fn to_arrow(&self) -> SchemaRef {
-        let engine = ENGINE.iter().map(|column| Field::new(column.name, column.ty.arrow(), !column.required));
-        let arrow = |kind: Kind| ColumnType::from(kind).arrow();
-        let own = self.columns().iter();
-        let own = own.map(|column| Field::new(&column.name, arrow(column.identity.kind), true));
-        Arc::new(ArrowSchema::new(engine.chain(own).collect::<Vec<_>>()))
+        let of_engine = |column: &EngineColumn| Field::new(column.name, column.ty.arrow(), !column.required);
+        let columns = self.columns().iter();
+        let columns = columns
+            .map(|column| Field::new(&column.name, ColumnType::from(column.identity.kind).arrow(), true));
+        Arc::new(ArrowSchema::new(ENGINE.iter().map(of_engine).chain(columns).collect::<Vec<_>>()))
     }
 }
 
