@@ -54,7 +54,7 @@ impl Counts {
 
 /// How many files are told to the catalog at a time: what is known of their columns takes memory, and a source may have
 /// any number of files.
-pub(super) const COMMITTED: usize = 1024;
+const COMMITTED: usize = 1024;
 
 /// Everything an attempt has had written so far.
 #[derive(Default)]
