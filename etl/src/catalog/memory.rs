@@ -5,7 +5,10 @@ use std::sync::{Mutex, MutexGuard};
 
 use iotlake_flatten::{Identity, Schema};
 
-use super::{Catalog, CatalogError, Evolved, Result, Table, TableName, agree, check_name, register};
+use super::{
+    Catalog, CatalogError, Committed, DataFile, Evolved, Result, Table, TableName, agree, check_name,
+    register,
+};
 use crate::partition::Partition;
 use crate::view::View;
 
@@ -73,11 +76,14 @@ impl Catalog for MemoryCatalog {
         }
     }
 
-    fn ensure_partitions(&self, table: &TableName, partitions: &[Partition]) -> Result<usize> {
+    fn commit(&self, table: &TableName, files: &[DataFile]) -> Result<Committed> {
         table.check()?;
         let mut state = self.state();
+        if !files.is_empty() && !state.tables.contains_key(&table.name) {
+            return Err(CatalogError::NoTable { name: table.to_string() });
+        }
         let known = state.partitions.entry(table.clone()).or_default();
-        Ok(partitions.iter().filter(|partition| known.insert(**partition)).count())
+        Ok(Committed { new_partitions: files.iter().filter(|file| known.insert(file.partition)).count() })
     }
 
     fn partitions(&self, table: &TableName) -> Result<Vec<Partition>> {

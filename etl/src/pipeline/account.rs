@@ -1,13 +1,13 @@
 //! What became of the bytes and records of a source: accounts that have to balance before there is a receipt.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use iotlake_flatten::Part;
 
 use super::PipelineError;
+use crate::catalog::{DataFile, Side};
 use crate::decode::Stored;
 use crate::ledger::Output;
-use crate::partition::Partition;
 
 /// What became of the bytes and records of a source, or of many.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize)]
@@ -52,13 +52,17 @@ impl Counts {
     }
 }
 
+/// How many files are told to the catalog at a time: what is known of their columns takes memory, and a source may have
+/// any number of files.
+const COMMITTED: usize = 1024;
+
 /// Everything an attempt has had written so far.
 #[derive(Default)]
 pub(super) struct Written {
     pub(super) outputs: Vec<Output>,
     pub(super) rejects: Vec<Output>,
-    pub(super) partitions: BTreeSet<Partition>,
-    pub(super) reject_partitions: BTreeSet<Partition>,
+    /// Files that the catalog was not told of yet.
+    pub(super) uncommitted: BTreeMap<Side, Vec<DataFile>>,
     /// Highest number of a record.
     records: u64,
     ignored: u64,
@@ -68,6 +72,21 @@ pub(super) struct Written {
 }
 
 impl Written {
+    /// Takes a file into the accounts that lies where it belongs.
+    pub(super) fn add(&mut self, side: Side, file: DataFile) {
+        let outputs = match side {
+            Side::Rows => &mut self.outputs,
+            Side::Rejects => &mut self.rejects,
+        };
+        outputs.push(file.output());
+        self.uncommitted.entry(side).or_default().push(file);
+    }
+
+    /// Whether it is time to tell the catalog.
+    pub(super) fn is_to_be_committed(&self) -> bool {
+        self.uncommitted.values().map(Vec::len).sum::<usize>() >= COMMITTED
+    }
+
     /// Takes a part into the accounts.
     pub(super) fn account(&mut self, part: &Part) {
         let last_row = part.records.last().copied().unwrap_or(0);

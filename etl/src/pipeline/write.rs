@@ -9,16 +9,16 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 
 use iotlake_flatten::time::Hour;
-use iotlake_flatten::{Encoder, Part, SettledPart};
+use iotlake_flatten::{EncodedFile, Encoder, Part, SettledPart};
 
 use super::account::Written;
 use super::error::Halt;
 use super::hold::Hold;
 use super::watch::Stage;
 use super::{Pipeline, PipelineError};
-use crate::catalog::Side;
-use crate::digest::{Digest, source_hash};
-use crate::ledger::{Output, ReceiptOptions};
+use crate::catalog::{DataFile, Side};
+use crate::digest::source_hash;
+use crate::ledger::ReceiptOptions;
 use crate::partition::{Partition, PartitionBy};
 use crate::place::{FileName, Place};
 use crate::source::SourceObject;
@@ -91,22 +91,16 @@ impl<'a> Writer<'a> {
             let (source, options) = (&*self.source.identity, &*self.options);
             let encoder =
                 Encoder { source, options, compression: run.compression, parallel: run.threads > 2 };
-            let (bytes, count) = match &rows {
-                Some(rows) => (
-                    encoder.encode_rows(&part, rows, &table.schema),
-                    rows.iter().map(|rows| u64::from(rows.end - rows.start)).sum(),
-                ),
-                None => (encoder.encode_rejects(&part), part.rejects.len() as u64),
+            let encoded = match &rows {
+                Some(rows) => encoder.encode_rows(&part, rows, &table.schema),
+                None => encoder.encode_rejects(&part),
             };
-            let bytes = bytes.map_err(PipelineError::from)?;
-            let output = self.put(place.key(&run.table), &bytes, count)?;
-            let written = &mut self.written;
-            let (outputs, partitions) = match rows {
-                Some(_) => (&mut written.outputs, &mut written.partitions),
-                None => (&mut written.rejects, &mut written.reject_partitions),
-            };
-            outputs.push(output);
-            partitions.insert(place.partition);
+            let file = self.put(&place, encoded.map_err(PipelineError::from)?)?;
+            self.written.add(place.side, file);
+        }
+        if self.written.is_to_be_committed() {
+            watch.enter(Stage::Register);
+            self.pipeline.commit(&mut self.written).map_err(PipelineError::from)?;
         }
         watch.enter(Stage::Read);
         Ok(part)
@@ -138,17 +132,17 @@ impl<'a> Writer<'a> {
     }
 
     /// Writes a file, or finds that it was written before: then it is the same, byte for byte.
-    fn put(&mut self, key: String, bytes: &[u8], rows: u64) -> Result<Output, Halt> {
-        let Pipeline { watch, lake, .. } = self.pipeline;
+    fn put(&mut self, place: &Place, file: EncodedFile) -> Result<DataFile, Halt> {
+        let Pipeline { watch, lake, run, .. } = self.pipeline;
         watch.enter(Stage::Write);
-        let storage = &lake.storage;
-        if storage.put_if_absent(&key, bytes)? == Put::AlreadyThere
-            && storage.read(&key)?.is_none_or(|there| there != bytes)
+        let (storage, key) = (&lake.storage, place.key(&run.table));
+        if storage.put_if_absent(&key, &file.bytes)? == Put::AlreadyThere
+            && storage.read(&key)?.is_none_or(|there| there != file.bytes)
         {
             return Err(self.hold.differs(&key));
         }
         watch.enter(Stage::Encode);
-        Ok(Output { key, bytes: bytes.len() as u64, rows, digest: Digest::of(bytes) })
+        Ok(DataFile::new(key, place.partition, file))
     }
 }
 
