@@ -6,10 +6,9 @@
 
 use std::collections::BTreeMap;
 
-use iotlake_flatten::{Kind, Part, Path, Values};
-use xxhash_rust::xxh3::xxh3_64_with_seed;
+use iotlake_flatten::{Kind, Part, Path};
 
-use crate::columns::Columns;
+use crate::columns::{AnyValues, Columns};
 
 /// Rows, and the number and checksum of the values of each column.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -70,44 +69,6 @@ impl Answer {
         for (at, row) in rows.iter().enumerate() {
             let row = self.rows + u64::from(*row);
             column.checksum = column.checksum.wrapping_add(values.hash(at, row));
-        }
-    }
-}
-
-/// The values of a column, iotlake's or a rival's.
-#[derive(Clone, Copy)]
-pub enum AnyValues<'a> {
-    /// Doubles.
-    Double(&'a [f64]),
-    /// Longs.
-    Long(&'a [i64]),
-    /// Booleans.
-    Boolean(&'a [bool]),
-    /// Where each text ends, and all texts one behind the other.
-    Text(&'a [u32], &'a [u8]),
-}
-
-impl AnyValues<'_> {
-    fn hash(&self, at: usize, row: u64) -> u64 {
-        match self {
-            AnyValues::Double(values) => xxh3_64_with_seed(&values[at].to_bits().to_le_bytes(), row),
-            AnyValues::Long(values) => xxh3_64_with_seed(&values[at].to_le_bytes(), row),
-            AnyValues::Boolean(values) => xxh3_64_with_seed(&[u8::from(values[at])], row),
-            AnyValues::Text(ends, bytes) => {
-                let begin = if at == 0 { 0 } else { ends[at - 1] as usize };
-                xxh3_64_with_seed(&bytes[begin..ends[at] as usize], row)
-            }
-        }
-    }
-}
-
-impl<'a> From<&'a Values> for AnyValues<'a> {
-    fn from(values: &'a Values) -> AnyValues<'a> {
-        match values {
-            Values::Double(values) => AnyValues::Double(values),
-            Values::Long(values) => AnyValues::Long(values),
-            Values::Boolean(values) => AnyValues::Boolean(values),
-            Values::Text(texts) => AnyValues::Text(texts.ends(), texts.bytes()),
         }
     }
 }

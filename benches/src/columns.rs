@@ -7,8 +7,7 @@
 
 use hashbrown::HashMap;
 use iotlake_flatten::{Kind, Path};
-
-use crate::answer::AnyValues;
+use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 const NONE: u32 = u32::MAX;
 const EXACT: u64 = 1 << 53;
@@ -209,5 +208,44 @@ impl Columns {
 impl Node {
     fn new(key: &str, parent: u32) -> Node {
         Node { key: key.into(), parent, children: HashMap::new(), places: [NONE; 4], first: NONE, next: NONE }
+    }
+}
+
+/// The values of a column, iotlake's or a rival's.
+#[derive(Clone, Copy)]
+pub enum AnyValues<'a> {
+    /// Doubles.
+    Double(&'a [f64]),
+    /// Longs.
+    Long(&'a [i64]),
+    /// Booleans.
+    Boolean(&'a [bool]),
+    /// Where each text ends, and all texts one behind the other.
+    Text(&'a [u32], &'a [u8]),
+}
+
+impl AnyValues<'_> {
+    /// The checksum of value `at`, which stands in this row.
+    pub fn hash(&self, at: usize, row: u64) -> u64 {
+        match self {
+            AnyValues::Double(values) => xxh3_64_with_seed(&values[at].to_bits().to_le_bytes(), row),
+            AnyValues::Long(values) => xxh3_64_with_seed(&values[at].to_le_bytes(), row),
+            AnyValues::Boolean(values) => xxh3_64_with_seed(&[u8::from(values[at])], row),
+            AnyValues::Text(ends, bytes) => {
+                let begin = if at == 0 { 0 } else { ends[at - 1] as usize };
+                xxh3_64_with_seed(&bytes[begin..ends[at] as usize], row)
+            }
+        }
+    }
+}
+
+impl<'a> From<&'a iotlake_flatten::Values> for AnyValues<'a> {
+    fn from(values: &'a iotlake_flatten::Values) -> AnyValues<'a> {
+        match values {
+            iotlake_flatten::Values::Double(values) => AnyValues::Double(values),
+            iotlake_flatten::Values::Long(values) => AnyValues::Long(values),
+            iotlake_flatten::Values::Boolean(values) => AnyValues::Boolean(values),
+            iotlake_flatten::Values::Text(texts) => AnyValues::Text(texts.ends(), texts.bytes()),
+        }
     }
 }

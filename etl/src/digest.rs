@@ -5,10 +5,14 @@
 //! source into the name its outputs have in the lake, for ever. Both are stable and published.
 
 use std::fmt;
+use std::io::{self, Read};
 
 use iotlake_flatten::naming::hexadecimal;
 use sha2::Digest as _;
 use xxhash_rust::xxh3::Xxh3;
+
+/// Bytes that are read at a time: they are digested while a core's own cache has them.
+const PIECE: usize = 256 << 10;
 
 /// XXH3-128 of a stream of bytes.
 #[derive(Clone, Default)]
@@ -28,6 +32,23 @@ impl Digest {
     /// The digest of all bytes so far: 32 lower-case hexadecimal digits.
     pub fn finish(&self) -> String {
         hexadecimal(&self.0.digest128().to_be_bytes())
+    }
+
+    /// The digest of what is left of `reader`, which is read piece by piece.
+    ///
+    /// # Errors
+    /// As `reader`.
+    pub fn of_reader(reader: &mut dyn Read) -> io::Result<String> {
+        let mut digest = Digest::new();
+        let mut piece = vec![0; PIECE];
+        loop {
+            match reader.read(&mut piece) {
+                Ok(0) => return Ok(digest.finish()),
+                Ok(length) => digest.update(&piece[..length]),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
     }
 
     /// The digest of `bytes`.
@@ -59,5 +80,36 @@ mod tests {
         digest.update(b"ab");
         digest.update(b"c");
         assert_eq!(digest.finish(), Digest::of(b"abc"));
+    }
+
+    /// Hands out one byte at a time, each only when it is asked for a second time.
+    struct Interrupted<'a>(&'a [u8], bool);
+
+    impl Read for Interrupted<'_> {
+        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+            self.1 = !self.1;
+            match self.1 {
+                true => Err(io::ErrorKind::Interrupted.into()),
+                false => (&mut self.0).take(1).read(buffer),
+            }
+        }
+    }
+
+    #[test]
+    fn a_reader_has_the_digest_of_its_bytes_however_they_come() {
+        let digest = Digest::of_reader(&mut Interrupted(b"abc", false)).unwrap();
+        assert_eq!(digest, Digest::of(b"abc"));
+        let long = vec![7; 3 * PIECE / 2];
+        assert_eq!(Digest::of_reader(&mut &long[..]).unwrap(), Digest::of(&long));
+        let mut broken = (&b"abc"[..]).chain(io::Read::take(BrokenOff, 1));
+        assert_eq!(Digest::of_reader(&mut broken).unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
+    }
+
+    struct BrokenOff;
+
+    impl Read for BrokenOff {
+        fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+            Err(io::ErrorKind::UnexpectedEof.into())
+        }
     }
 }

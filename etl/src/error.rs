@@ -57,3 +57,18 @@ impl Error {
         }
     }
 }
+
+/// The causes of `error`, the nearest first, without those that what stands before them repeats in its own words.
+pub fn causes(error: &dyn std::error::Error) -> Vec<String> {
+    let mut causes: Vec<String> = Vec::new();
+    let message = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        let text = cause.to_string();
+        if !causes.last().unwrap_or(&message).ends_with(&text) {
+            causes.push(text);
+        }
+        next = cause.source();
+    }
+    causes
+}

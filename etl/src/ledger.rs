@@ -8,6 +8,7 @@
 //! wrote it (no times, no order of arrival), so that a run that was killed and one that was not leave the same bytes; the
 //! revision of the receipt of a source only grows; the files of a source are exactly those that its receipt names.
 
+use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -323,27 +324,15 @@ impl Ledger {
         mut visit: impl FnMut(Receipt) -> Result<(), E>,
     ) -> Result<(), E> {
         let mut failed = None;
-        let listed = self.storage.list(&Ledger::folder(table), &mut |meta| {
-            let Some(bytes) = self.storage.read(&meta.key)? else { return Ok(()) };
-            let visited = self.parse(&meta.key, &bytes).map_err(E::from).and_then(&mut visit);
-            visited.map_err(|error| {
-                failed = Some(error);
-                // Only ends the listing; the error above is what is returned.
-                StorageError::NotFound { uri: meta.key }
-            })
+        let listed = self.storage.list_while(&Ledger::folder(table), &mut |meta| {
+            let Some(bytes) = self.storage.read(&meta.key)? else { return Ok(ControlFlow::Continue(())) };
+            failed = self.parse(&meta.key, &bytes).map_err(E::from).and_then(&mut visit).err();
+            Ok(if failed.is_some() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
         });
         match failed {
             Some(error) => Err(error),
             None => listed.map_err(|error| E::from(error.into())),
         }
-    }
-
-    /// Removes the receipt of a source, so that it is not done; success if there is none.
-    ///
-    /// # Errors
-    /// If the storage fails.
-    pub fn delete(&self, table: &str, identity: &str) -> Result<(), LedgerError> {
-        Ok(self.storage.delete(&Ledger::key(table, identity))?)
     }
 
     /// The receipt that these bytes are.

@@ -3,6 +3,8 @@
 //! Reads like a table of contents: each command is a file under `cli/` with its arguments turned into validated
 //! settings at the door. Errors and hints are printed in one place, [`cli::exit`].
 
+#![allow(unreachable_pub, reason = "a program offers nothing: `pub` is for its other modules")]
+
 mod cli;
 
 use std::process::ExitCode;

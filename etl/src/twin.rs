@@ -7,7 +7,7 @@
 //! Where reading a receipt is a request over a network, [`glance`] looks at the receipts of one day instead of at all.
 
 use std::collections::{HashMap, HashSet};
-use std::io::Read;
+use std::ops::ControlFlow;
 
 use crate::digest::Digest;
 use crate::error::Error;
@@ -83,11 +83,9 @@ pub fn glance(lake: &Lake, table: &str, from: &dyn Storage, plan: &Plan) -> Resu
     let key = Ledger::key(table, &source.identity);
     let day = &key[..=key.rfind('/').expect("receipts lie in folders")];
     let mut keys = Vec::new();
-    lake.storage.list(day, &mut |meta| {
-        if keys.len() < GLANCED {
-            keys.push(meta.key);
-        }
-        Ok(())
+    lake.storage.list_while(day, &mut |meta| {
+        keys.push(meta.key);
+        Ok(if keys.len() < GLANCED { ControlFlow::Continue(()) } else { ControlFlow::Break(()) })
     })?;
     for key in keys {
         // What cannot be read here is told of where it matters: when the source it is of comes up, or in an audit.
@@ -112,14 +110,6 @@ fn name(identity: &str) -> &str {
 }
 
 fn digest_of(from: &dyn Storage, source: &SourceObject) -> Result<String, StorageError> {
-    let mut reader = from.get_source(&source.key)?.reader;
-    let mut digest = Digest::new();
-    let mut buffer = vec![0; 1 << 20];
-    loop {
-        match reader.read(&mut buffer) {
-            Ok(0) => return Ok(digest.finish()),
-            Ok(count) => digest.update(&buffer[..count]),
-            Err(error) => return Err(StorageError::from_io(&source.identity, error)),
-        }
-    }
+    let digest = Digest::of_reader(&mut from.get_source(&source.key)?.reader);
+    digest.map_err(|error| StorageError::from_io(&source.identity, error))
 }

@@ -62,6 +62,16 @@ impl ViewType {
         };
         ty.hive()
     }
+
+    /// The type's name in SQL, as Trino (and so Athena engine 3) and DataFusion have it.
+    pub fn sql_type(self) -> &'static str {
+        match self {
+            ViewType::String => "varchar",
+            ViewType::Integer => "bigint",
+            ViewType::Decimal => "double",
+            ViewType::Boolean => "boolean",
+        }
+    }
 }
 
 /// Where the values of a view's column come from.
@@ -82,39 +92,18 @@ pub enum Expression {
     Null,
 }
 
-/// Whose SQL to write.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Dialect {
-    /// Apache DataFusion.
-    DataFusion,
-    /// Trino, and so Athena engine 3.
-    Trino,
-}
-
-impl Dialect {
-    /// The word for a type.
-    pub fn type_name(self, ty: ViewType) -> &'static str {
-        match (ty, self) {
-            (ViewType::String, _) => "varchar",
-            (ViewType::Integer, _) => "bigint",
-            (ViewType::Decimal, _) => "double",
-            (ViewType::Boolean, _) => "boolean",
-        }
-    }
-}
-
 impl View {
-    /// The `SELECT` statement of this view on a table of this schema.
-    pub fn to_sql(&self, schema: &Schema, dialect: Dialect) -> String {
-        let columns: Vec<_> = self.columns.iter().map(|column| column.to_sql(schema, dialect)).collect();
+    /// The `SELECT` statement of this view on a table of this schema, in words that Trino and DataFusion share.
+    pub fn to_sql(&self, schema: &Schema) -> String {
+        let columns: Vec<_> = self.columns.iter().map(|column| column.to_sql(schema)).collect();
         format!("SELECT\n  {}\nFROM {}", columns.join(",\n  "), Quoted(&self.table))
     }
 }
 
 impl ViewColumn {
-    fn to_sql(&self, schema: &Schema, dialect: Dialect) -> String {
+    fn to_sql(&self, schema: &Schema) -> String {
         let value = self.from.to_sql(schema);
-        let ty = dialect.type_name(self.ty);
+        let ty = self.ty.sql_type();
         let value = value.unwrap_or_else(|| format!("CAST(NULL AS {ty})"));
         format!("{value} AS {}", Quoted(&self.name))
     }
@@ -189,8 +178,7 @@ mod tests {
   "year" AS "year",
   CAST(NULL AS varchar) AS "n"""
 FROM "x-y""#;
-        assert_eq!(view.to_sql(&schema, Dialect::Trino), expected);
-        assert_eq!(view.to_sql(&schema, Dialect::DataFusion), expected);
+        assert_eq!(view.to_sql(&schema), expected);
         let json = serde_json::to_string(&view).unwrap();
         assert_eq!(serde_json::from_str::<View>(&json).unwrap(), view);
     }

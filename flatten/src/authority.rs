@@ -16,7 +16,7 @@ use crate::reject::Reason;
 
 /// A JSON value with its numbers and arrays as written.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Value<'a> {
+pub(crate) enum Value<'a> {
     /// `null`
     Null,
     /// `true` or `false`
@@ -35,7 +35,7 @@ pub enum Value<'a> {
 ///
 /// # Errors
 /// The reason why it is not a row.
-pub fn record(bytes: &[u8]) -> Result<Vec<(Cow<'_, str>, Value<'_>)>, Reason> {
+pub(crate) fn record(bytes: &[u8]) -> Result<Vec<(Cow<'_, str>, Value<'_>)>, Reason> {
     let text = std::str::from_utf8(bytes).map_err(|_| Reason::NotUtf8)?;
     match value(text)? {
         Value::Object(_, fields) => Ok(fields),
@@ -47,7 +47,7 @@ pub fn record(bytes: &[u8]) -> Result<Vec<(Cow<'_, str>, Value<'_>)>, Reason> {
 ///
 /// # Errors
 /// The reason why it, or something in it, has no meaning.
-pub fn value(text: &str) -> Result<Value<'_>, Reason> {
+pub(crate) fn value(text: &str) -> Result<Value<'_>, Reason> {
     Ok(match text.as_bytes().first() {
         Some(b'n') => Value::Null,
         Some(b't') => Value::Boolean(true),
@@ -80,7 +80,7 @@ pub fn value(text: &str) -> Result<Value<'_>, Reason> {
 ///
 /// # Errors
 /// [`Reason::InvalidString`] if it stands for none.
-pub fn string(quoted: &str) -> Result<Cow<'_, str>, Reason> {
+pub(crate) fn string(quoted: &str) -> Result<Cow<'_, str>, Reason> {
     serde_json::from_str::<Key<'_>>(quoted).map(|Key(text)| text).map_err(reason)
 }
 
@@ -90,7 +90,7 @@ fn reason(_: serde_json::Error) -> Reason {
 }
 
 /// `text` without the white space that means nothing; as it is if there is none.
-pub fn compact(text: &str) -> Cow<'_, str> {
+pub(crate) fn compact(text: &str) -> Cow<'_, str> {
     let mut kept = String::new();
     let mut from = 0;
     let mut in_string = false;

@@ -14,7 +14,7 @@ use crate::options::Limits;
 use crate::records::{self, Scan};
 use crate::reject::{Gather, Reason, Reject};
 use crate::resume::Resume;
-use crate::tree::{ROOT, Tree};
+use crate::tree::{NodeId, Tree};
 
 /// Where reading stands in a slice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -132,7 +132,7 @@ impl Batch {
                 match authority::record(&bytes[begin..end]) {
                     Ok(fields) => {
                         self.tree.begin();
-                        self.tree.push_fields(ROOT, &fields);
+                        self.tree.push_fields(NodeId::ROOT, &fields);
                         self.commit();
                     }
                     Err(reason) => self.reject(bytes, base, begin, end, reason),

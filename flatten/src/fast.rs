@@ -19,7 +19,7 @@ use crate::contract::{Numbers, Type};
 use crate::number::EXACT;
 use crate::path::Kind;
 use crate::records::{self, MAX_DEPTH, Scan};
-use crate::tree::{Full, Guesses, NONE, ROOT, Tree};
+use crate::tree::{Full, Guesses, NodeId, Tree};
 
 /// The record is not one this pass decides.
 #[derive(Debug)]
@@ -43,7 +43,7 @@ const POWERS: [f64; 23] = [
 /// [`Unsure`] if this pass does not fully recognise it; the tree may then hold values of it.
 pub(crate) fn record(tree: &mut Tree, bytes: &[u8], begin: usize) -> Result<usize, Unsure> {
     let mut pass = Pass { bytes, at: begin + 1, tree, refused: Vec::new() };
-    pass.object(ROOT, 1)?;
+    pass.object(NodeId::ROOT, 1)?;
     Ok(pass.at)
 }
 
@@ -55,7 +55,7 @@ struct Pass<'a> {
     at: usize,
     tree: &'a mut Tree,
     /// Keys of this record that get no column, with the node of their object.
-    refused: Vec<(u32, &'a str)>,
+    refused: Vec<(NodeId, &'a str)>,
 }
 
 impl<'a> Pass<'a> {
@@ -72,12 +72,12 @@ impl<'a> Pass<'a> {
     }
 
     /// The fields of the object at `node`, from behind its `{` to behind its `}`. `depth` brackets are open.
-    fn object(&mut self, node: u32, depth: usize) -> Result<(), Unsure> {
+    fn object(&mut self, node: NodeId, depth: usize) -> Result<(), Unsure> {
         if self.next()? == b'}' {
             self.at += 1;
             return Ok(());
         }
-        let mut previous = NONE;
+        let mut previous = NodeId::NONE;
         loop {
             let Some(child) = self.key(node, previous)? else {
                 if self.refused(node, depth)? {
@@ -85,7 +85,7 @@ impl<'a> Pass<'a> {
                 }
                 continue;
             };
-            let seen = &mut self.tree.nodes[child as usize].seen;
+            let seen = &mut self.tree.nodes[child].seen;
             if *seen == self.tree.serial {
                 return Err(Unsure);
             }
@@ -106,9 +106,9 @@ impl<'a> Pass<'a> {
 
     /// Reads a key and its colon.
     #[inline(always)]
-    fn key(&mut self, node: u32, previous: u32) -> Result<Option<u32>, Unsure> {
+    fn key(&mut self, node: NodeId, previous: NodeId) -> Result<Option<NodeId>, Unsure> {
         let guess = self.guesses(node, previous).latest();
-        if guess != NONE && self.is_next(guess) {
+        if guess != NodeId::NONE && self.is_next(guess) {
             return Ok(Some(guess));
         }
         self.find_key(node, previous)
@@ -116,17 +116,17 @@ impl<'a> Pass<'a> {
 
     /// What may come next in the object at `node`, behind the key `previous`.
     #[inline(always)]
-    fn guesses(&mut self, node: u32, previous: u32) -> &mut Guesses {
+    fn guesses(&mut self, node: NodeId, previous: NodeId) -> &mut Guesses {
         match previous {
-            NONE => &mut self.tree.nodes[node as usize].first,
-            _ => &mut self.tree.nodes[previous as usize].next,
+            NodeId::NONE => &mut self.tree.nodes[node].first,
+            _ => &mut self.tree.nodes[previous].next,
         }
     }
 
     /// Reads the key of `child` and its colon, if they are next.
     #[inline(always)]
-    fn is_next(&mut self, child: u32) -> bool {
-        let quoted = &self.tree.nodes[child as usize].quoted;
+    fn is_next(&mut self, child: NodeId) -> bool {
+        let quoted = &self.tree.nodes[child].quoted;
         let is_next = quoted.begins(&self.bytes[self.at..]);
         self.at += if is_next { quoted.length } else { 0 };
         is_next
@@ -134,7 +134,7 @@ impl<'a> Pass<'a> {
 
     /// The same for a key that is not the one that came here last.
     #[inline(never)]
-    fn find_key(&mut self, node: u32, previous: u32) -> Result<Option<u32>, Unsure> {
+    fn find_key(&mut self, node: NodeId, previous: NodeId) -> Result<Option<NodeId>, Unsure> {
         let guesses = *self.guesses(node, previous);
         let found = match guesses.others().find(|guess| self.is_next(*guess)) {
             None => self.look_up_key(node)?,
@@ -148,7 +148,7 @@ impl<'a> Pass<'a> {
 
     /// The same for a key that did not come here lately.
     #[cold]
-    fn look_up_key(&mut self, node: u32) -> Result<Option<u32>, Unsure> {
+    fn look_up_key(&mut self, node: NodeId) -> Result<Option<NodeId>, Unsure> {
         if self.bytes.get(self.at) != Some(&b'"') {
             return Err(Unsure);
         }
@@ -179,7 +179,7 @@ impl<'a> Pass<'a> {
     }
 
     /// Reads the value of the last of the refused keys, and what follows it; whether the object ends there.
-    fn refused(&mut self, node: u32, depth: usize) -> Result<bool, Unsure> {
+    fn refused(&mut self, node: NodeId, depth: usize) -> Result<bool, Unsure> {
         let (_, key) = *self.refused.last().expect("a key was just refused");
         let first = self.next()?;
         let begin = self.at;
@@ -213,9 +213,9 @@ impl<'a> Pass<'a> {
     }
 
     #[inline(always)]
-    fn value(&mut self, node: u32, depth: usize) -> Result<(), Unsure> {
+    fn value(&mut self, node: NodeId, depth: usize) -> Result<(), Unsure> {
         let byte = self.next()?;
-        let declared = self.tree.nodes[node as usize].declared;
+        let declared = self.tree.nodes[node].declared;
         if !matches!(declared, None | Some(Type::Double | Type::Bigint | Type::Boolean)) {
             return self.considered(node, declared, depth);
         }
@@ -253,7 +253,7 @@ impl<'a> Pass<'a> {
     }
 
     #[inline(always)]
-    fn string(&mut self, node: u32) -> Result<(), Unsure> {
+    fn string(&mut self, node: NodeId) -> Result<(), Unsure> {
         let begin = self.at + 1;
         let plain = plain_text(self.bytes, begin)?;
         match self.bytes[plain.end] {
@@ -270,7 +270,7 @@ impl<'a> Pass<'a> {
     }
 
     /// The same for a string that begins with `plain` and goes on with an escape.
-    fn escaped_string(&mut self, node: u32, begin: usize, plain: Plain) -> Result<(), Unsure> {
+    fn escaped_string(&mut self, node: NodeId, begin: usize, plain: Plain) -> Result<(), Unsure> {
         let mut unescaped = std::mem::take(&mut self.tree.unescaped);
         let pushed = unescape(self.bytes, begin, plain, &mut unescaped).and_then(|(text, length)| {
             if !text.is_ascii {
@@ -286,7 +286,7 @@ impl<'a> Pass<'a> {
     /// A number: in one pass where its digits are exact as a double, or an integer of at most 18 digits; by the
     /// authority's rule otherwise.
     #[inline(always)]
-    fn number(&mut self, node: u32, declared: Option<Type>) -> Result<(), Unsure> {
+    fn number(&mut self, node: NodeId, declared: Option<Type>) -> Result<(), Unsure> {
         let begin = self.at;
         let mut at = begin;
         let is_negative = self.bytes[at] == b'-';
@@ -333,7 +333,7 @@ impl<'a> Pass<'a> {
     }
 
     #[cold]
-    fn long_number(&mut self, node: u32) -> Result<(), Unsure> {
+    fn long_number(&mut self, node: NodeId) -> Result<(), Unsure> {
         let Scan::End(end) = records::value(self.bytes, self.at, false) else { return Err(Unsure) };
         let text = std::str::from_utf8(&self.bytes[self.at..end]).map_err(|_| Unsure)?;
         self.at = end;
@@ -341,7 +341,7 @@ impl<'a> Pass<'a> {
     }
 
     /// A value that is looked at as a whole: an array, or one whose declared type asks for it.
-    fn considered(&mut self, node: u32, declared: Option<Type>, depth: usize) -> Result<(), Unsure> {
+    fn considered(&mut self, node: NodeId, declared: Option<Type>, depth: usize) -> Result<(), Unsure> {
         if self.bytes[self.at] == b'{' && !matches!(declared, Some(Type::Json | Type::Ignore)) {
             return Err(Unsure);
         }

@@ -7,11 +7,11 @@
 use crate::contract::Numbers;
 
 /// Integers up to this magnitude are exact as doubles.
-pub const EXACT: u64 = 1 << 53;
+pub(crate) const EXACT: u64 = 1 << 53;
 
 /// A number literal, told apart.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Number {
+pub(crate) enum Number {
     /// The nearest double.
     Double(f64),
     /// An integer that belongs to a `long` column.
@@ -21,7 +21,7 @@ pub enum Number {
 }
 
 /// Tells what `text`, a valid JSON number, is.
-pub fn classify(text: &str, numbers: Numbers) -> Number {
+pub(crate) fn classify(text: &str, numbers: Numbers) -> Number {
     let is_integer = !text.bytes().any(|byte| matches!(byte, b'.' | b'e' | b'E'));
     if is_integer {
         return match text.parse::<i64>() {
@@ -37,7 +37,7 @@ pub fn classify(text: &str, numbers: Numbers) -> Number {
 }
 
 /// A literal with a fraction or an exponent: the nearest double, unless it is over- or underflow.
-pub fn fraction(text: &str) -> Number {
+pub(crate) fn fraction(text: &str) -> Number {
     let double: f64 = text.parse().expect("a JSON number is a Rust float literal");
     if double.is_finite() && (double != 0.0 || is_zero(text)) { Number::Double(double) } else { Number::Text }
 }
@@ -50,7 +50,7 @@ fn is_zero(text: &str) -> bool {
 
 /// The shortest text that reads back as `double`; whole numbers that are exact without a fraction, as AWS IoT SQL
 /// prints them.
-pub fn print(double: f64) -> String {
+pub(crate) fn print(double: f64) -> String {
     if double.fract() == 0.0 && double.abs() <= EXACT as f64 {
         if double == 0.0 && double.is_sign_negative() { "-0".into() } else { format!("{}", double as i64) }
     } else {

@@ -5,7 +5,6 @@
 //! what it named may be gone by right.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::io::Read;
 use std::sync::OnceLock;
 
 use super::file::Facts;
@@ -324,15 +323,6 @@ impl Claim {
 
 /// The digest of an object, read piece by piece.
 fn digest_of(storage: &dyn Storage, key: &str) -> Result<String, StorageError> {
-    let mut body = storage.get(key)?;
-    let mut digest = Digest::new();
-    let mut buffer = vec![0; 1 << 18];
-    loop {
-        match body.reader.read(&mut buffer) {
-            Ok(0) => return Ok(digest.finish()),
-            Ok(length) => digest.update(&buffer[..length]),
-            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(StorageError::from_io(storage.uri(key), error)),
-        }
-    }
+    let digest = Digest::of_reader(&mut storage.get(key)?.reader);
+    digest.map_err(|error| StorageError::from_io(storage.uri(key), error))
 }

@@ -100,11 +100,6 @@ impl Aws {
         Aws { config, s3_retries: retries("s3"), glue_retries: retries("glue"), handle, _runtime: runtime }
     }
 
-    /// The region, if one is configured.
-    pub fn region(&self) -> Option<&str> {
-        self.config.region().map(Region::as_ref)
-    }
-
     /// A client for S3. Where the endpoint is not AWS's own, buckets are named in the path.
     pub fn s3(&self) -> aws_sdk_s3::Client {
         let has_endpoint = self.config.endpoint_url().is_some()

@@ -24,10 +24,6 @@ use super::progress::Progress;
 use super::report::Report;
 use super::{check_lake, folder_of, open_failure, read_contract, units, write_file};
 
-/// Most bytes that a source decodes to unless it is said otherwise: far beyond any object of a delivery stream, and
-/// still an end to a compressed stream that would fill the disk.
-const MAX_DECODED_BYTES: u64 = 1 << 40;
-
 /// How many failed sources are printed one by one; the report has all.
 const PRINTED_FAILURES: usize = 20;
 
@@ -154,7 +150,7 @@ impl Settings {
                 compression: self.arguments.compression.into(),
                 threads,
                 replace: self.arguments.replace,
-                output_limit: self.arguments.max_decoded_bytes.unwrap_or(MAX_DECODED_BYTES),
+                output_limit: self.arguments.max_decoded_bytes.unwrap_or(Run::OUTPUT_LIMIT),
                 on_damage: self.arguments.on_damage.into(),
                 limits: Limits::default(),
             },

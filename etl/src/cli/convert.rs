@@ -1,7 +1,7 @@
 //! `iotlake convert`: one file of records to one Parquet file.
 
 use std::fs::{self, File};
-use std::io::{self, BufWriter, Read, Write};
+use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -14,6 +14,7 @@ use iotlake_flatten::{Compression, Limits, Schema};
 
 use super::args::{ConvertArgs, OnDamageWord};
 use super::exit::{Exit, Failure, Outcome, warn};
+use super::whole::{WholeFile, cannot_write};
 use super::{backfill, read_contract, report, units};
 
 /// What is meant.
@@ -56,24 +57,24 @@ pub fn run(arguments: ConvertArgs) -> Outcome {
         input => settings.discover(input, &convert)?,
     };
     let source = settings.input.open()?;
-    let rejects = Temporary::new(&settings.rejects);
-    let open_rejects = || File::create(&rejects.path).map(BufWriter::new);
+    let mut rejects = None;
+    let open_rejects = || rejects.insert(WholeFile::begin(&settings.rejects)?).writer();
     let converted = match &settings.output {
         Place::Stdout => convert::convert(source, &columns, &convert, io::stdout(), open_rejects),
         Place::File(path) => {
-            let out = Temporary::new(path);
-            let file = File::create(&out.path)
-                .map_err(|error| Failure::new(format!("{}: cannot be written: {error}", path.display())))?;
-            let converted = convert::convert(source, &columns, &convert, BufWriter::new(file), open_rejects);
+            let failed = |error: io::Error| cannot_write(path.display(), &error);
+            let out = WholeFile::begin(path).map_err(failed)?;
+            let writer = out.writer().map_err(failed)?;
+            let converted = convert::convert(source, &columns, &convert, writer, open_rejects);
             let converted = converted.map_err(failure)?;
-            out.keep()?;
+            out.keep().map_err(failed)?;
             Ok(converted)
         }
     };
     let converted = converted.map_err(failure)?;
-    let has_rejects = converted.counts.rejected > 0;
-    if has_rejects {
-        rejects.keep()?;
+    let has_rejects = rejects.is_some();
+    if let Some(rejects) = rejects {
+        rejects.keep().map_err(|error| cannot_write(settings.rejects.display(), &error))?;
     }
     settings.tell(&converted);
     Ok(if has_rejects { Exit::Rejects } else { Exit::Done })
@@ -294,30 +295,4 @@ fn unreadable(path: &Path, error: &io::Error) -> Failure {
 
 fn failure(error: convert::ConvertError) -> Failure {
     Failure::of(&error, error.hint())
-}
-
-/// A file that has its name only once it is whole, and goes away otherwise.
-struct Temporary {
-    path: PathBuf,
-    name: PathBuf,
-}
-
-impl Temporary {
-    fn new(name: &Path) -> Temporary {
-        let file = name.file_name().unwrap_or_default().to_string_lossy();
-        let path = name.with_file_name(format!(".{file}.{}.tmp", std::process::id()));
-        Temporary { path, name: name.to_owned() }
-    }
-
-    fn keep(&self) -> Result<(), Failure> {
-        fs::rename(&self.path, &self.name)
-            .map_err(|error| Failure::new(format!("{}: cannot be written: {error}", self.name.display())))
-    }
-}
-
-impl Drop for Temporary {
-    fn drop(&mut self) {
-        // After `keep`, or where nothing was written, there is nothing to remove.
-        let _ = fs::remove_file(&self.path);
-    }
 }

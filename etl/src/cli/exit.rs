@@ -9,6 +9,8 @@ use std::io::{self, Write};
 use std::panic::{self, AssertUnwindSafe};
 use std::process::ExitCode;
 
+use iotlake::error::causes;
+
 /// Documented in README.md; scripts depend on them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Exit {
@@ -57,19 +59,7 @@ impl Failure {
 
     /// An error of the library.
     pub fn of(error: &dyn Error, hint: Option<&str>) -> Failure {
-        let mut failure = Failure::new(error.to_string());
-        let mut next = error.source();
-        while let Some(cause) = next {
-            let text = cause.to_string();
-            // Some errors repeat their cause in their own message.
-            let last = failure.causes.last().unwrap_or(&failure.message);
-            if !last.ends_with(&text) {
-                failure.causes.push(text);
-            }
-            next = cause.source();
-        }
-        failure.hint = hint.map(str::to_owned);
-        failure
+        Failure { causes: causes(error), hint: hint.map(str::to_owned), ..Failure::new(error.to_string()) }
     }
 
     /// Says what can be done about it.

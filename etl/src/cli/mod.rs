@@ -13,7 +13,9 @@ pub mod query;
 mod report;
 pub mod schema;
 mod units;
+mod whole;
 
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use iotlake::contract;
@@ -23,6 +25,7 @@ use iotlake_flatten::Contract;
 
 use args::LakeArgs;
 use exit::Failure;
+use whole::{WholeFile, cannot_write};
 
 /// A contract as it was chosen on the command line.
 struct Chosen {
@@ -91,10 +94,10 @@ fn folder_of(path: &Path) -> PathBuf {
 
 /// Writes a small file whole or not at all.
 fn write_file(flag: &str, path: &Path, bytes: &[u8]) -> Result<(), Failure> {
-    let temporary = path.with_extension(format!("{}.tmp", std::process::id()));
-    let written = std::fs::write(&temporary, bytes).and_then(|()| std::fs::rename(&temporary, path));
-    written.map_err(|error| {
-        let _ = std::fs::remove_file(&temporary);
-        Failure::new(format!("{flag} {}: cannot be written: {error}", path.display()))
-    })
+    let written = WholeFile::begin(path).and_then(|file| {
+        let mut writer = file.writer()?;
+        writer.write_all(bytes).and_then(|()| writer.flush())?;
+        file.keep()
+    });
+    written.map_err(|error| cannot_write(format!("{flag} {}", path.display()), &error))
 }

@@ -19,7 +19,6 @@ pub fn run(arguments: QueryArgs) -> Outcome {
 #[cfg(feature = "query")]
 mod with_sql {
     use std::fmt::Write as _;
-    use std::fs::{self, File};
     use std::io::{self, BufWriter, IsTerminal, Write};
     use std::path::Path;
 
@@ -29,6 +28,7 @@ mod with_sql {
     use super::super::exit::{Exit, Failure, Outcome, output_failed, print, warn};
     use super::super::open_lake;
     use super::super::units::{count, plural};
+    use super::super::whole::{WholeFile, cannot_write};
 
     pub fn run(arguments: QueryArgs) -> Outcome {
         let format = format(&arguments)?;
@@ -45,15 +45,12 @@ mod with_sql {
                 out.flush().map_err(output_failed)?;
             }
             Some(path) => {
-                let temporary = path.with_extension(format!("{}.tmp", std::process::id()));
-                let failed = |error: io::Error| {
-                    Failure::new(format!("--output {}: cannot be written: {error}", path.display()))
-                };
-                let mut out = BufWriter::new(File::create(&temporary).map_err(failed)?);
-                let written = answer(&session, sql, format, arguments.max_rows, &mut out)
-                    .and_then(|()| out.flush().map_err(failed))
-                    .and_then(|()| fs::rename(&temporary, path).map_err(failed));
-                written.inspect_err(|_| drop(fs::remove_file(&temporary)))?;
+                let failed = |error: io::Error| cannot_write(format!("--output {}", path.display()), &error);
+                let file = WholeFile::begin(path).map_err(failed)?;
+                let mut out = file.writer().map_err(failed)?;
+                answer(&session, sql, format, arguments.max_rows, &mut out)?;
+                out.flush().map_err(failed)?;
+                file.keep().map_err(failed)?;
             }
         }
         for unread in session.unread() {

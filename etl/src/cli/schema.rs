@@ -6,7 +6,7 @@ use std::fmt::Write;
 use iotlake::catalog::{CatalogError, Table, TableName};
 use iotlake::contract::table_to_toml;
 use iotlake::lake::Lake;
-use iotlake::view::{Dialect, Expression, View};
+use iotlake::view::{Expression, View};
 use iotlake_flatten::layout::{ENGINE, PARTITION_KEYS};
 use iotlake_flatten::{ColumnType, Numbers, Path, TableColumn, Type};
 use serde_json::json;
@@ -34,7 +34,7 @@ pub fn run(arguments: SchemaArgs) -> Outcome {
         Named::View(view, table) => match (arguments.as_contract, arguments.json, arguments.sql) {
             (true, ..) => return Err(only_for(&view.name, "--as-contract", "a view", "a table")),
             (_, true, _) => view_to_json(&view, &table),
-            (.., true) => view.to_sql(&table.schema, Dialect::Trino) + "\n",
+            (.., true) => view.to_sql(&table.schema) + "\n",
             _ => view_to_text(&view, &table),
         },
     };
@@ -217,7 +217,7 @@ fn view_to_json(view: &View, table: &Table) -> String {
         "view": view.name,
         "table": view.table,
         "columns": columns.collect::<Vec<_>>(),
-        "sql": view.to_sql(&table.schema, Dialect::Trino),
+        "sql": view.to_sql(&table.schema),
     }))
 }
 

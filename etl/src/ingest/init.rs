@@ -6,6 +6,8 @@
 //! What must stay true: a table that is missing though its files are there is not made anew, for it would not have the
 //! columns that its files have.
 
+use std::ops::ControlFlow;
+
 use serde_json::{Value, json};
 
 use super::worker::Worker;
@@ -14,7 +16,7 @@ use crate::catalog::TableName;
 use crate::contract;
 use crate::error::Error;
 use crate::location::OpenError;
-use crate::storage::{Storage, StorageError};
+use crate::storage::Storage;
 use crate::view::{View, rigado_view};
 use iotlake_flatten::Contract;
 
@@ -119,13 +121,13 @@ impl Worker {
 fn refuse_orphans(storage: &dyn Storage, table: &str) -> Result<(), InitError> {
     let folder = format!("{table}/");
     let mut found = false;
-    let listed = storage.list(&folder, &mut |meta| {
+    let listed = storage.list_while(&folder, &mut |_| {
         found = true;
-        // One is enough.
-        Err(StorageError::NotFound { uri: meta.key })
+        Ok(ControlFlow::Break(()))
     });
+    listed.map_err(Error::from)?;
     if found {
         return Err(InitError::Orphaned { folder: storage.uri(&folder), table: table.to_owned() });
     }
-    Ok(listed.map_err(Error::from)?)
+    Ok(())
 }

@@ -16,6 +16,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use iotlake_flatten::{Part, Path};
 use serde_json::{Map, Value, json};
 
+use crate::error::causes;
 use crate::pipeline::{Counts, Outcome, Stage, Watch};
 
 /// How many new columns a line names.
@@ -208,17 +209,7 @@ fn milliseconds(duration: Duration) -> f64 {
 
 /// What an error and its causes say, for one field of a line.
 pub fn chain(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut next = error.source();
-    while let Some(cause) = next {
-        let cause_text = cause.to_string();
-        if !text.ends_with(&cause_text) {
-            text.push_str(": ");
-            text.push_str(&cause_text);
-        }
-        next = cause.source();
-    }
-    text
+    std::iter::once(error.to_string()).chain(causes(error)).collect::<Vec<_>>().join(": ")
 }
 
 /// The lines of one invocation.

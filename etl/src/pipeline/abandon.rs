@@ -5,8 +5,8 @@
 //! writes finds itself fenced at its next effect. What must stay true: a record goes only once no file that it names is
 //! there, the newest last, since it names those of the older ones too.
 
-use super::PipelineError;
 use super::attempt::{self, Record};
+use super::error::PipelineError;
 use crate::storage::{Storage, Swap};
 
 /// Fences off all who may still write the source `identity`. Whether nobody changed a record meanwhile; else the source

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use iotlake_flatten::Part;
 
-use super::PipelineError;
+use super::error::PipelineError;
 use crate::catalog::{DataFile, Side};
 use crate::decode::Stored;
 use crate::ledger::Output;

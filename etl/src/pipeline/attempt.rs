@@ -13,7 +13,8 @@
 use iotlake_flatten::{LAYOUT, Schema, TableColumn};
 use serde::{Deserialize, Serialize};
 
-use super::PipelineError;
+use super::error::PipelineError;
+use super::outcome::Remark;
 use crate::digest::source_hash;
 use crate::ledger::{LedgerError, ReceiptOptions};
 use crate::storage::{ObjectMeta, Storage, StorageError};
@@ -168,5 +169,5 @@ pub(super) struct Way {
     /// How often another writer changed the table first.
     pub(super) conflicts: u32,
     /// What a person should know.
-    pub(super) remarks: Vec<super::Remark>,
+    pub(super) remarks: Vec<Remark>,
 }

@@ -1,9 +1,9 @@
 //! Whether a source that is done changed since: by its version where there is one, by its digest where there is doubt.
 
-use std::io::Read;
 use std::time::{Duration, SystemTime};
 
-use super::{Pipeline, PipelineError, READ_BYTES};
+use super::Pipeline;
+use super::error::PipelineError;
 use crate::digest::Digest;
 use crate::ledger::Note;
 use crate::source::SourceObject;
@@ -43,16 +43,8 @@ impl Pipeline<'_> {
         // Removed between the two looks.
         let Some(receipt) = receipt else { return Ok(None) };
         let mut reader = self.from.get_source(&source.key).map_err(failed)?.reader;
-        let mut digest = Digest::new();
-        let mut buffer = vec![0; READ_BYTES];
-        loop {
-            match reader.read(&mut buffer) {
-                Ok(0) => break,
-                Ok(count) => digest.update(&buffer[..count]),
-                Err(error) => return Err(failed(StorageError::from_io(source.identity.clone(), error))),
-            }
-        }
-        let digest = digest.finish();
+        let digest = Digest::of_reader(&mut reader);
+        let digest = digest.map_err(|error| failed(StorageError::from_io(source.identity.clone(), error)))?;
         let is_other = digest != receipt.digest;
         Ok(is_other.then(|| format!("the digest of its bytes was {} and is {digest} now", receipt.digest)))
     }

@@ -2,9 +2,8 @@
 
 use iotlake_flatten::EncodeError;
 
-use super::attempt::Way;
 use crate::catalog::CatalogError;
-use crate::decode::{Damage, DecodeError};
+use crate::decode::DecodeError;
 use crate::ledger::LedgerError;
 use crate::storage::StorageError;
 use crate::turns::Closed;
@@ -94,22 +93,5 @@ impl PipelineError {
 impl From<Closed> for PipelineError {
     fn from(Closed: Closed) -> PipelineError {
         PipelineError::Stopped
-    }
-}
-
-/// Why an attempt stopped before its end.
-pub(super) enum Halt {
-    Failed(PipelineError),
-    /// What was found asks for another attempt, in this way.
-    Again(Way),
-    /// Another run did the same, and was done first.
-    Done(Way),
-    /// The source is damaged, and nothing of it was written.
-    Damaged(Damage),
-}
-
-impl<E: Into<PipelineError>> From<E> for Halt {
-    fn from(error: E) -> Halt {
-        Halt::Failed(error.into())
     }
 }

@@ -9,9 +9,11 @@
 use iotlake_flatten::Schema;
 
 use super::attempt::{self, Attempt, Basis, Record, Way};
-use super::error::Halt;
+use super::error::PipelineError;
+use super::halt::Halt;
+use super::outcome::Remark;
 use super::sweep::{self, Sweep};
-use super::{Pipeline, PipelineError, Remark, leftovers};
+use super::{Pipeline, leftovers};
 use crate::audit::file::Owner;
 use crate::catalog::{CatalogError, Side};
 use crate::ledger::{LedgerError, Receipt, Standing, first_key};

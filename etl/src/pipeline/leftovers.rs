@@ -6,7 +6,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::{PipelineError, attempt};
+use super::attempt;
 use crate::catalog::{Side, TableName};
 use crate::digest::source_hash;
 use crate::ledger::{LedgerError, Receipt};
@@ -83,11 +83,11 @@ pub(super) fn removal(
     storage: &dyn Storage,
     table: &str,
     identity: &str,
-) -> Result<Option<Receipt>, PipelineError> {
+) -> Result<Option<Receipt>, LedgerError> {
     let key = removal_key(table, identity);
     let Some(bytes) = storage.read(&key)? else { return Ok(None) };
     let damaged = |source| LedgerError::Damaged { uri: storage.uri(&key), source };
-    Ok(Some(serde_json::from_slice(&bytes).map_err(damaged)?))
+    serde_json::from_slice(&bytes).map(Some).map_err(damaged)
 }
 
 /// Forgets it, once the source has a receipt and nothing else.

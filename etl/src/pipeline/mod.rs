@@ -13,18 +13,19 @@ mod account;
 mod attempt;
 mod changed;
 mod error;
+mod halt;
 mod hold;
 mod leftovers;
+mod outcome;
 mod read;
 mod sweep;
 mod watch;
 mod write;
 
-use std::collections::BTreeMap;
 use std::panic::resume_unwind;
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 
-use iotlake_flatten::{Compression, Flattener, LAYOUT, Limits, Options, TableColumn};
+use iotlake_flatten::{Compression, Flattener, LAYOUT, Limits, Options};
 
 use crate::catalog::{CatalogError, Table, TableName};
 use crate::decode::{Damage, Decoder, OnDamage, Stored};
@@ -41,18 +42,16 @@ pub(crate) use attempt::ATTEMPTS;
 #[cfg(feature = "query")]
 pub(crate) use attempt::open as open_attempts;
 use attempt::{Attempt, Basis, Way};
-use error::Halt;
 pub use error::PipelineError;
+use halt::Halt;
 use hold::{Hold, State};
 pub use leftovers::Leftovers;
+pub use outcome::{Outcome, Remark, Status};
 use read::{Read, read_all};
 use watch::Counted;
 pub use watch::{Stage, Watch};
 pub use write::MAX_PARTITIONS;
 use write::Writer;
-
-/// Bytes that are read at a time: they are copied on while a core's own cache has them.
-const READ_BYTES: usize = 256 << 10;
 
 /// How often a source is tried anew when other runs change what is there.
 const TRIES: u32 = 8;
@@ -95,58 +94,6 @@ impl Run {
             output_limit: Run::OUTPUT_LIMIT,
             on_damage: OnDamage::Fail,
             limits: Limits::default(),
-        }
-    }
-}
-
-/// Whether there was anything to do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Status {
-    /// The source was ingested.
-    Done,
-    /// Its receipt was there; nothing was changed.
-    AlreadyDone,
-}
-
-/// What became of a source.
-#[derive(Debug, Clone)]
-pub struct Outcome {
-    /// Whether there was anything to do.
-    pub status: Status,
-    /// Accounts of what was done now; nothing for a source that was already done.
-    pub counts: Counts,
-    /// Number of rejects by [`iotlake_flatten::Reason::code`]. Empty for a source that was already done.
-    pub rejects_by_reason: BTreeMap<&'static str, u64>,
-    /// Columns that the table did not have before.
-    pub new_columns: Vec<TableColumn>,
-    /// How often another writer changed the table first.
-    pub conflicts: u32,
-    /// What a person should know though nothing failed: damage in a compressed stream.
-    pub warnings: Vec<String>,
-    /// The same of files that are there or were.
-    pub remarks: Vec<Remark>,
-}
-
-/// What a person should know though nothing failed.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Remark {
-    /// What is the matter.
-    pub message: String,
-    /// What can be done about it.
-    pub hint: &'static str,
-}
-
-impl Outcome {
-    /// Of a source that was done already.
-    fn already_done(remarks: Vec<Remark>) -> Outcome {
-        Outcome {
-            status: Status::AlreadyDone,
-            counts: Counts::default(),
-            rejects_by_reason: BTreeMap::new(),
-            new_columns: Vec::new(),
-            conflicts: 0,
-            warnings: Vec::new(),
-            remarks,
         }
     }
 }

@@ -5,8 +5,8 @@
 
 use iotlake_flatten::{Flattener, Part};
 
-use super::PipelineError;
-use super::error::Halt;
+use super::error::PipelineError;
+use super::halt::Halt;
 use super::watch::Counted;
 use crate::decode::{self, Damage, DecodeError, Decoder, Known, Unreadable};
 use crate::source::SourceObject;

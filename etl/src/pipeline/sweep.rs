@@ -5,7 +5,8 @@
 //! metadata names the source. Whatever else is there stays, and is told of: a receipt that somebody made up deletes
 //! nothing of anybody else's.
 
-use super::{PipelineError, Remark};
+use super::error::PipelineError;
+use super::outcome::Remark;
 use crate::audit::file::{self, Owner};
 use crate::digest::source_hash;
 use crate::ledger::Receipt;

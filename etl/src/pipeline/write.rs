@@ -11,11 +11,12 @@ use std::ops::Range;
 use iotlake_flatten::time::Hour;
 use iotlake_flatten::{EncodedFile, Encoder, Part, SettledPart};
 
+use super::Pipeline;
 use super::account::Written;
-use super::error::Halt;
+use super::error::PipelineError;
+use super::halt::Halt;
 use super::hold::Hold;
 use super::watch::Stage;
-use super::{Pipeline, PipelineError};
 use crate::catalog::{DataFile, Side};
 use crate::digest::source_hash;
 use crate::ledger::ReceiptOptions;
@@ -170,3 +171,6 @@ fn partitioned(hours: &[Option<Hour>]) -> BTreeMap<Partition, Vec<Range<u32>>> {
     }
     partitions
 }
+
+#[cfg(test)]
+mod tests;

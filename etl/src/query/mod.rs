@@ -31,14 +31,13 @@ use tokio::runtime::Runtime;
 
 use crate::catalog::TableName;
 use crate::lake::Lake;
-use crate::view::Dialect;
 
 pub use error::QueryError;
 use receipts::Receipts;
 pub use receipts::Unread;
 use store::LakeStore;
 use write::AnswerWriter;
-pub use write::{Format, TABLE_ROWS, UnknownFormat, write};
+pub use write::{Format, TABLE_ROWS, write};
 
 /// A lake that answers SQL.
 ///
@@ -126,7 +125,7 @@ impl Session {
             if session.tables.iter().any(|table| table.name == view.name) {
                 continue;
             }
-            let sql = view.to_sql(&table.schema, Dialect::DataFusion);
+            let sql = view.to_sql(&table.schema);
             let state = session.context.state();
             let planned = session.runtime.block_on(state.create_logical_plan(&sql));
             let plan = planned

@@ -7,7 +7,7 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::ops::Range;
+use std::ops::{ControlFlow, Range};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
@@ -149,16 +149,19 @@ impl LakeStore {
         // Begins with the first object that is asked for: only then a runtime is sure to be there.
         let begin = stream::once(async move {
             tokio::task::spawn_blocking(move || {
-                let mut send = |meta| {
-                    let sent = sender.blocking_send(meta_of(meta));
-                    // Only ends the listing: nobody is left who would read of it.
-                    sent.map_err(|_| StorageError::NotFound { uri: String::new() })
+                // Until nobody is left who would read of it.
+                let mut send = |meta| match sender.blocking_send(meta_of(meta)) {
+                    Ok(()) => ControlFlow::Continue(()),
+                    Err(_) => ControlFlow::Break(()),
                 };
                 let listed = match &store.receipts {
-                    None => store.storage.list(&folder, &mut send).map_err(lake::Error::from),
-                    Some(receipts) => receipts
-                        .list(&folder)
-                        .and_then(|chosen| Ok(chosen.into_iter().try_for_each(&mut send)?)),
+                    None => {
+                        let listed = store.storage.list_while(&folder, &mut |meta| Ok(send(meta)));
+                        listed.map_err(lake::Error::from)
+                    }
+                    Some(receipts) => receipts.list(&folder).map(|chosen| {
+                        let _ = chosen.into_iter().try_for_each(&mut send);
+                    }),
                 };
                 if let Err(error) = listed
                     && !sender.is_closed()

@@ -3,9 +3,7 @@
 //! Numbers are written so that reading them gives the same number. Text comes from devices: where it goes to a
 //! terminal, control characters are shown and not sent.
 
-use std::fmt;
 use std::io::Write;
-use std::str::FromStr;
 use std::sync::Arc;
 
 use datafusion::arrow::array::{ArrayRef, StringArray};
@@ -38,41 +36,6 @@ pub enum Format {
     Json,
     /// One Parquet file, compressed with Snappy.
     Parquet,
-}
-
-impl Format {
-    /// Every format.
-    pub const ALL: [Format; 4] = [Format::Table, Format::Csv, Format::Json, Format::Parquet];
-
-    /// Its word on command lines.
-    pub fn word(self) -> &'static str {
-        match self {
-            Format::Table => "table",
-            Format::Csv => "csv",
-            Format::Json => "json",
-            Format::Parquet => "parquet",
-        }
-    }
-}
-
-impl fmt::Display for Format {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.word())
-    }
-}
-
-/// A word that is no format.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("unknown format `{0}`: expected one of table, csv, json, parquet")]
-pub struct UnknownFormat(pub String);
-
-impl FromStr for Format {
-    type Err = UnknownFormat;
-
-    fn from_str(word: &str) -> Result<Format, UnknownFormat> {
-        let found = Format::ALL.into_iter().find(|format| format.word() == word);
-        found.ok_or_else(|| UnknownFormat(word.to_owned()))
-    }
 }
 
 /// Writes a whole answer.

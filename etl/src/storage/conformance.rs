@@ -1,6 +1,7 @@
 //! What every storage must do, as a test that any implementation can be put through.
 
 use std::io::Read;
+use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
@@ -116,6 +117,14 @@ fn listing(storage: &dyn Storage) {
     });
     assert!(matches!(stopped, Err(StorageError::NotFound { .. })));
     assert_eq!(seen, 1, "the visitor's error ends the listing");
+
+    let mut seen = Vec::new();
+    let enough = storage.list_while("l/", &mut |meta| {
+        seen.push(meta.key);
+        Ok(if seen.len() == 3 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
+    });
+    enough.expect("to have seen enough is no error");
+    assert_eq!(seen, ["l/a.b", "l/a/b", "l/a/c/d"], "a listing ends where its visitor has seen enough");
 }
 
 fn one_of_many_creates(storage: &dyn Storage) {

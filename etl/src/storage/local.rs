@@ -20,7 +20,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
-use super::{Body, ObjectMeta, Put, Result, Storage, StorageError, Swap, WEAK, check_key};
+use super::{Body, ObjectMeta, Put, Result, Storage, StorageError, Swap, Visitor, WEAK, check_key};
 
 const TEMPORARY: &str = "_iotlake/tmp";
 const LOCKS: &str = "_iotlake/locks";
@@ -321,7 +321,7 @@ impl Storage for LocalStorage {
         Ok(Swap::Done)
     }
 
-    fn list(&self, prefix: &str, visit: &mut dyn FnMut(ObjectMeta) -> Result<()>) -> Result<()> {
+    fn list_while(&self, prefix: &str, visit: &mut Visitor<'_>) -> Result<()> {
         walk::walk(&self.root, self.left_out.as_deref(), prefix, visit)
     }
 

@@ -5,7 +5,7 @@ use std::io::Cursor;
 use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use super::{Body, ObjectMeta, Put, Result, Storage, StorageError, Swap, check_key};
+use super::{Body, ObjectMeta, Put, Result, Storage, StorageError, Swap, Visitor, check_key};
 use crate::digest::Digest;
 
 type Objects = BTreeMap<String, Object>;
@@ -111,7 +111,7 @@ impl Storage for MemoryStorage {
         Ok(Swap::Done)
     }
 
-    fn list(&self, prefix: &str, visit: &mut dyn FnMut(ObjectMeta) -> Result<()>) -> Result<()> {
+    fn list_while(&self, prefix: &str, visit: &mut Visitor<'_>) -> Result<()> {
         // Collected first: `visit` may well use this storage.
         let found: Vec<_> = {
             let objects = self.lock();
@@ -120,7 +120,12 @@ impl Storage for MemoryStorage {
                 .map(|(key, object)| meta(key, object))
                 .collect()
         };
-        found.into_iter().try_for_each(visit)
+        for meta in found {
+            if visit(meta)?.is_break() {
+                break;
+            }
+        }
+        Ok(())
     }
 
     fn delete(&self, key: &str) -> Result<()> {

@@ -19,7 +19,7 @@ mod s3;
 
 use std::fmt::Debug;
 use std::io::Read;
-use std::ops::Range;
+use std::ops::{ControlFlow, Range};
 use std::time::SystemTime;
 
 pub use body::Body;
@@ -73,6 +73,9 @@ pub enum Swap {
     Conflict,
 }
 
+/// Is shown the objects of a listing one by one, and says whether to go on.
+pub type Visitor<'a> = dyn FnMut(ObjectMeta) -> Result<ControlFlow<()>> + 'a;
+
 /// A place that holds objects under keys.
 ///
 /// Every method takes keys as [`check_key`] allows them, and fails with [`StorageError::InvalidKey`] on others; but what
@@ -115,9 +118,15 @@ pub trait Storage: Debug + Send + Sync {
     /// Safe among swaps and `put_if_absent`s of the same key; not together with [`Storage::put`].
     fn compare_and_swap(&self, key: &str, expected: Option<&[u8]>, new: &[u8]) -> Result<Swap>;
 
+    /// Shows every object whose key begins with `prefix`, in the order of the keys' bytes, until `visit` has seen enough.
+    /// An error of `visit` ends the listing and is returned.
+    fn list_while(&self, prefix: &str, visit: &mut Visitor<'_>) -> Result<()>;
+
     /// Shows every object whose key begins with `prefix`, in the order of the keys' bytes. An error of `visit` ends
     /// the listing and is returned.
-    fn list(&self, prefix: &str, visit: &mut dyn FnMut(ObjectMeta) -> Result<()>) -> Result<()>;
+    fn list(&self, prefix: &str, visit: &mut dyn FnMut(ObjectMeta) -> Result<()>) -> Result<()> {
+        self.list_while(prefix, &mut |meta| visit(meta).map(ControlFlow::Continue))
+    }
 
     /// Removes an object; success if there is none.
     fn delete(&self, key: &str) -> Result<()>;

@@ -25,7 +25,7 @@ use aws_sdk_s3::operation::head_object::HeadObjectOutput;
 use aws_sdk_s3::primitives::DateTime;
 
 use self::reader::{NO_LENGTH, Opened, Reader, size_of, unexpected};
-use super::{Body, ObjectMeta, Put, Result, Storage, StorageError, Swap, check_key};
+use super::{Body, ObjectMeta, Put, Result, Storage, StorageError, Swap, Visitor, check_key};
 use crate::aws::{Aws, remote};
 use crate::remote::{Fault, RemoteError};
 
@@ -265,7 +265,7 @@ impl Storage for S3Storage {
         Ok(if self.write(key, new, None, condition)? { Swap::Done } else { Swap::Conflict })
     }
 
-    fn list(&self, prefix: &str, visit: &mut dyn FnMut(ObjectMeta) -> Result<()>) -> Result<()> {
+    fn list_while(&self, prefix: &str, visit: &mut Visitor<'_>) -> Result<()> {
         let mut from = None;
         let mut last = String::new();
         loop {
@@ -289,7 +289,9 @@ impl Storage for S3Storage {
                 if size == 0 && full.ends_with('/') {
                     continue;
                 }
-                visit(meta(key, size, object.last_modified(), object.e_tag(), None))?;
+                if visit(meta(key, size, object.last_modified(), object.e_tag(), None))?.is_break() {
+                    return Ok(());
+                }
             }
             from = page.next_continuation_token().map(str::to_owned);
             if from.is_none() {

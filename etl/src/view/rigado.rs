@@ -108,7 +108,6 @@ pub fn rigado_view(table: &str) -> View {
 mod tests {
     use iotlake_flatten::Schema;
 
-    use super::super::Dialect;
     use super::*;
     use crate::contract;
 
@@ -153,12 +152,12 @@ mod tests {
     #[test]
     fn the_contract_of_the_kit_declares_all_it_reads() {
         let schema = Schema::new(contract::builtin("rigado").unwrap());
-        let sql = rigado_view("telemetry").to_sql(&schema, Dialect::Trino);
+        let sql = rigado_view("telemetry").to_sql(&schema);
         assert!(!sql.contains("NULL AS"), "{sql}");
         let names: Vec<_> = schema.columns().iter().map(|column| column.name.as_str()).collect();
         assert!(names.contains(&"measurements.temperature.string"), "{names:?}");
         // Without the contract it is as good a view, of NULLs.
-        let empty = rigado_view("telemetry").to_sql(&Schema::new(Default::default()), Dialect::DataFusion);
+        let empty = rigado_view("telemetry").to_sql(&Schema::new(Default::default()));
         assert!(empty.contains("CAST(NULL AS double) AS \"measurements.accel.x\""), "{empty}");
     }
 }

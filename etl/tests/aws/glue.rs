@@ -13,7 +13,7 @@ use iotlake::aws::Aws;
 use iotlake::catalog::conformance::{conformance, conformance_of_writers};
 use iotlake::catalog::{Catalog, CatalogError, DataFile, GlueCatalog, Table, TableName};
 use iotlake::partition::{Partition, PartitionBy};
-use iotlake::view::{Dialect, Expression, View, ViewColumn, ViewType};
+use iotlake::view::{Expression, View, ViewColumn, ViewType};
 use iotlake_flatten::{Contract, Identity, Kind, Path, Schema, Type};
 use serde_json::{Value, json};
 
@@ -191,7 +191,7 @@ fn a_view_is_as_athena_stores_it_and_follows_its_table() {
         let evolved = catalog.evolve("readings", &mut |_| vec![identity("t", Kind::Double)]).unwrap();
         catalog.put_view(&view).unwrap();
         assert_ne!(stored().version_id, version);
-        assert_eq!(sql()["originalSql"], view.to_sql(&evolved.table.schema, Dialect::Trino));
+        assert_eq!(sql()["originalSql"], view.to_sql(&evolved.table.schema));
         assert_eq!(catalog.view("latest").unwrap().as_ref(), Some(&view));
         assert_eq!(catalog.views().unwrap(), std::slice::from_ref(&view));
 

@@ -3,6 +3,8 @@
 //! `servers` starts them; every other module holds one part of the engine to what AWS promises. No server is right
 //! about everything: where one is known to be wrong, the test says so by its name, and only there.
 
+#![allow(unreachable_pub, reason = "tests offer nothing to anybody")]
+
 mod cli;
 mod delivery;
 mod faults;

@@ -9,6 +9,7 @@
 //! `cargo test` tries a sample; `make night` tries every call with every fate, which takes half an hour. `FAULT_STEP=7` in
 //! its environment tries every seventh, `FAULT_ONLY=replace` only what is named so.
 
+#![allow(unreachable_pub, reason = "tests offer nothing to anybody")]
 #![cfg(target_os = "linux")]
 
 mod lakes;

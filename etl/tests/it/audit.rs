@@ -222,6 +222,7 @@ fn copy(lake: &Lake, key: &str) {
 type Damage = Box<dyn Fn(&Lake)>;
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a list of cases, each a few lines")]
 fn each_way_a_lake_can_be_damaged_is_found() {
     let hour = "t/year=2026/month=03/day=01/hour=05";
     let name = format!("{}-0.parquet", source_hash(A));

@@ -1,5 +1,7 @@
 //! Whole lakes, written and read.
 
+#![allow(unreachable_pub, reason = "tests offer nothing to anybody")]
+
 mod attempts;
 mod audit;
 #[cfg(feature = "cli")]

@@ -13,7 +13,7 @@ use iotlake::backfill::{Options, Summary};
 use iotlake::catalog::TableName;
 use iotlake::lake::Lake;
 use iotlake::ledger::{LedgerError, Output, Receipt};
-use iotlake::storage::{Body, MemoryStorage, ObjectMeta, Put, Storage, StorageError, Swap};
+use iotlake::storage::{Body, MemoryStorage, ObjectMeta, Put, Storage, StorageError, Swap, Visitor};
 
 use crate::support::{contents, lineage, try_run};
 
@@ -135,12 +135,8 @@ impl Storage for Writer {
         self.change(key)?;
         self.inner.compare_and_swap(key, expected, new)
     }
-    fn list(
-        &self,
-        prefix: &str,
-        visit: &mut dyn FnMut(ObjectMeta) -> Result<(), StorageError>,
-    ) -> Result<(), StorageError> {
-        self.inner.list(prefix, visit)
+    fn list_while(&self, prefix: &str, visit: &mut Visitor<'_>) -> Result<(), StorageError> {
+        self.inner.list_while(prefix, visit)
     }
     fn delete(&self, key: &str) -> Result<(), StorageError> {
         self.change(key)?;

@@ -7,7 +7,8 @@
 
 use std::sync::Arc;
 
-use super::{Column, Full, ROOT, Tree};
+use super::id::{ColumnId, NodeId};
+use super::{Column, Full, Tree};
 use crate::column::Cells;
 use crate::overflow::Overflow;
 use crate::part::{Part, PartColumn};
@@ -33,7 +34,7 @@ impl Tree {
         let fitted = self.fitted;
         let closed = self.nodes.iter().enumerate().filter_map(|(at, node)| {
             let behind = node.children.as_ref()?.closed_behind.clone()?;
-            Some((self.path(at as u32), behind))
+            Some((self.path(NodeId::at(at)), behind))
         });
         let closed: Vec<(Path, Arc<str>)> = closed.collect();
         let mut part = self.take(|cells, kind| std::mem::replace(cells, Cells::new(kind)));
@@ -48,7 +49,7 @@ impl Tree {
         self.filled = part.columns.len();
         for PartColumn { identity, cells } in part.columns {
             let node = self.ensure(&identity.path);
-            self.nodes[node as usize].columns[identity.kind as usize] = self.columns.len() as u32;
+            self.nodes[node].columns[identity.kind as usize] = ColumnId::at(self.columns.len());
             self.columns.push(Column { node, kind: identity.kind, cells });
         }
         for (path, behind) in closed {
@@ -60,7 +61,7 @@ impl Tree {
         }
         for (path, overflow) in part.overflow {
             let node = self.ensure(&path);
-            self.filled += usize::from(node != ROOT);
+            self.filled += usize::from(node != NodeId::ROOT);
             self.overflow.insert(node, overflow);
         }
         self.fitted = if fits { self.filled } else { fitted };
@@ -75,15 +76,15 @@ impl Tree {
             if children.nodes.len() < self.limits.children {
                 continue;
             }
-            let nodes = children.nodes.iter().map(|child| &self.nodes[*child as usize]);
+            let nodes = children.nodes.iter().map(|child| &self.nodes[*child]);
             let last = nodes.filter(|child| !child.planted).map(|child| &child.key).max().cloned();
-            self.close(at as u32, last.unwrap_or_default());
+            self.close(NodeId::at(at), last.unwrap_or_default());
         }
     }
 
-    fn close(&mut self, node: u32, behind: Arc<str>) {
+    fn close(&mut self, node: NodeId, behind: Arc<str>) {
         let path_bytes = self.path_bytes(node);
-        let children = self.nodes[node as usize].children.get_or_insert_default();
+        let children = self.nodes[node].children.get_or_insert_default();
         (children.path_bytes, children.closed_behind) = (path_bytes, Some(behind));
     }
 
@@ -119,7 +120,7 @@ impl Tree {
     /// Forgets what depends on the records of one part, but for the cells.
     fn reset(&mut self) {
         self.overflow.clear();
-        self.place_of_record = (ROOT, crate::trie::TOP);
+        self.place_of_record = (NodeId::ROOT, crate::trie::TOP);
         self.filled = 0;
         self.fitted = 0;
         self.rows = 0;
@@ -158,10 +159,10 @@ impl Tree {
         }
         self.relieve();
         let base = self.rows;
-        let mut places = vec![ROOT; other.nodes.len()];
+        let mut places = vec![NodeId::ROOT; other.nodes.len()];
         for id in 1..other.nodes.len() {
             let node = &other.nodes[id];
-            let parent = places[node.parent as usize];
+            let parent = places[node.parent.place()];
             places[id] = match self.child(parent, &node.key) {
                 Some(child) => child,
                 None => self.add(parent, node.key.clone()),
@@ -169,15 +170,15 @@ impl Tree {
         }
         for column in &mut other.columns {
             if !column.cells.is_empty() {
-                let cells = self.column(places[column.node as usize], column.kind);
+                let cells = self.column(places[column.node.place()], column.kind);
                 cells.expect("room was checked").append(&column.cells, base);
                 column.cells.clear();
             }
         }
         for (node, overflow) in other.overflow.drain().filter(|(_, overflow)| !overflow.is_empty()) {
-            let node = places[node as usize];
+            let node = places[node.place()];
             let mine: &mut Overflow = self.overflow.entry(node).or_default();
-            self.filled += usize::from(mine.is_empty() && node != ROOT);
+            self.filled += usize::from(mine.is_empty() && node != NodeId::ROOT);
             mine.append([], &overflow, base);
         }
         self.touched.clear();

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use foldhash::HashMap;
 
-use super::NONE;
+use super::id::{ColumnId, NodeId};
 use crate::contract::Type;
 use crate::path::Kind;
 
@@ -25,12 +25,12 @@ pub(crate) struct Node {
     /// What the contract declares for values here.
     pub(crate) declared: Option<Type>,
     /// The places of the columns of its path, by kind.
-    pub(super) columns: [u32; Kind::ALL.len()],
+    pub(super) columns: [ColumnId; Kind::ALL.len()],
     /// The kinds for which the table has a column, a bit each.
     pub(super) known: u8,
     /// Whether a path that the table has or the contract declares leads here.
     pub(super) planted: bool,
-    pub(super) parent: u32,
+    pub(super) parent: NodeId,
     /// Shared with the paths of columns.
     pub(super) key: Arc<str>,
     /// Most keys lead to no object.
@@ -42,9 +42,9 @@ pub(crate) struct Node {
 pub(super) struct Children {
     /// Bytes of all keys that lead to the object.
     pub(super) path_bytes: usize,
-    pub(super) nodes: Vec<u32>,
+    pub(super) nodes: Vec<NodeId>,
     /// All of them, where there are more than [`super::FEW_KEYS`].
-    pub(super) by_key: HashMap<Arc<str>, u32>,
+    pub(super) by_key: HashMap<Arc<str>, NodeId>,
     /// If there are as many as may have columns: the last of those that the table does not have. A new key behind it
     /// could not take the place of any of them.
     pub(super) closed_behind: Option<Arc<str>>,
@@ -52,24 +52,24 @@ pub(super) struct Children {
 
 /// The nodes that came at some place lately, the latest in front. Devices of a few models take turns.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Guesses([u32; 4]);
+pub(crate) struct Guesses([NodeId; 4]);
 
 impl Guesses {
-    pub(super) const NONE: Guesses = Guesses([NONE; 4]);
+    pub(super) const NONE: Guesses = Guesses([NodeId::NONE; 4]);
 
     /// The latest.
     #[inline(always)]
-    pub(crate) fn latest(self) -> u32 {
+    pub(crate) fn latest(self) -> NodeId {
         self.0[0]
     }
 
     /// The others, the latest in front.
-    pub(crate) fn others(self) -> impl Iterator<Item = u32> {
-        self.0.into_iter().skip(1).take_while(|node| *node != NONE)
+    pub(crate) fn others(self) -> impl Iterator<Item = NodeId> {
+        self.0.into_iter().skip(1).take_while(|node| *node != NodeId::NONE)
     }
 
     /// Puts a node in front.
-    pub(crate) fn remember(&mut self, node: u32) {
+    pub(crate) fn remember(&mut self, node: NodeId) {
         let from = self.0.iter().position(|other| *other == node).unwrap_or(self.0.len() - 1);
         self.0[..=from].rotate_right(1);
         self.0[0] = node;
@@ -135,14 +135,14 @@ impl Quoted {
 }
 
 impl Node {
-    pub(super) fn new(key: Arc<str>, parent: u32) -> Node {
+    pub(super) fn new(key: Arc<str>, parent: NodeId) -> Node {
         Node {
             quoted: Quoted::new(&key),
             first: Guesses::NONE,
             next: Guesses::NONE,
             seen: 0,
             declared: None,
-            columns: [NONE; Kind::ALL.len()],
+            columns: [ColumnId::NONE; Kind::ALL.len()],
             known: 0,
             planted: false,
             parent,

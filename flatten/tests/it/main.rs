@@ -1,5 +1,6 @@
 //! Proofs of the flattener from outside, one module for each claim.
 
+#![allow(unreachable_pub, reason = "tests offer nothing to anybody")]
 #![allow(clippy::disallowed_methods, reason = "tests read golden files")]
 
 mod agreement;

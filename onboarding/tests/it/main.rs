@@ -1,5 +1,6 @@
 //! Tests of the onboarding service: against memory, against servers that nobody here wrote, and over HTTP.
 
+#![allow(unreachable_pub, reason = "tests offer nothing to anybody")]
 #![allow(missing_docs)]
 
 mod conformance_iot;

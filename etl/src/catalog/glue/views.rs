@@ -18,7 +18,7 @@ use serde::Serialize;
 use super::definition::{self, Entry, FORMAT, FORMAT_PARAMETER, Flaw, VIEW_PARAMETER, VIEW_TYPE};
 use super::{ATTEMPTS, GlueCatalog, wait};
 use crate::catalog::{Catalog, CatalogError, Result};
-use crate::view::{Dialect, View};
+use crate::view::View;
 
 /// What Athena calls the catalog of an account.
 const CATALOG: &str = "awsdatacatalog";
@@ -115,12 +115,10 @@ pub(super) fn input(view: &View, schema: &Schema, database: &str) -> TableInput 
     // Athena folds names, in whatever case they were written.
     let columns = || view.columns.iter().map(|column| (column.name.to_ascii_lowercase(), column.ty));
     let stored = Stored {
-        original_sql: view.to_sql(schema, Dialect::Trino),
+        original_sql: view.to_sql(schema),
         catalog: CATALOG,
         schema: database,
-        columns: columns()
-            .map(|(name, ty)| StoredColumn { name, ty: Dialect::Trino.type_name(ty) })
-            .collect(),
+        columns: columns().map(|(name, ty)| StoredColumn { name, ty: ty.sql_type() }).collect(),
     };
     let stored = serde_json::to_string(&stored).expect("it has text keys and no numbers");
     let text = serde_json::to_string(view).expect("it has text keys and no numbers");

@@ -1,7 +1,7 @@
 use object_store::ObjectStoreExt;
 
 use super::*;
-use crate::storage::{Body, MemoryStorage, Put, Swap};
+use crate::storage::{Body, MemoryStorage, Put, Swap, Visitor};
 
 const KEY: &str = "t/year=2026/a.parquet";
 
@@ -50,13 +50,9 @@ impl Storage for Noting {
         self.inner.compare_and_swap(key, expected, new)
     }
 
-    fn list(
-        &self,
-        prefix: &str,
-        visit: &mut dyn FnMut(storage::ObjectMeta) -> storage::Result<()>,
-    ) -> storage::Result<()> {
+    fn list_while(&self, prefix: &str, visit: &mut Visitor<'_>) -> storage::Result<()> {
         self.note(format!("list {prefix}"));
-        self.inner.list(prefix, visit)
+        self.inner.list_while(prefix, visit)
     }
 
     fn delete(&self, key: &str) -> storage::Result<()> {

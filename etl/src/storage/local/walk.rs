@@ -2,14 +2,15 @@
 //!
 //! One folder is read and sorted at a time, so that memory holds the entries of one path from the root, never of the
 //! whole tree. Links to files and folders are followed; a link to a folder that leads back to where the walk already
-//! is ends there, and so does one into the folder that shall be left out. A link that leads nowhere is shown as an object of no bytes: reading it fails and says so, where
-//! leaving it out would lose a source without a word.
+//! is ends there, and so does one into the folder that shall be left out. A link that leads nowhere is shown as an object
+//! of no bytes: reading it fails and says so, where leaving it out would lose a source without a word.
 
 use std::fs;
 use std::io;
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
-use super::super::{ObjectMeta, Result, StorageError};
+use super::super::{ObjectMeta, Result, StorageError, Visitor};
 use super::{LOCKS, TEMPORARY, object_meta};
 
 /// Shows the files below `root` whose key begins with `prefix`.
@@ -17,7 +18,7 @@ pub(super) fn walk(
     root: &Path,
     left_out: Option<&Path>,
     prefix: &str,
-    visit: &mut dyn FnMut(ObjectMeta) -> Result<()>,
+    visit: &mut Visitor<'_>,
 ) -> Result<()> {
     // Folders named in full by the prefix need not be searched for.
     let start = prefix.rfind('/').map_or("", |slash| &prefix[..slash]);
@@ -35,14 +36,14 @@ pub(super) fn walk(
         return Ok(());
     }
     let mut walk = Walk { prefix, left_out, visit, above: vec![canonical] };
-    walk.folder(&path, start)
+    walk.folder(&path, start).map(drop)
 }
 
-struct Walk<'a> {
+struct Walk<'a, 'v> {
     prefix: &'a str,
     /// The canonical path of a folder of which nothing is shown.
     left_out: Option<&'a Path>,
-    visit: &'a mut dyn FnMut(ObjectMeta) -> Result<()>,
+    visit: &'a mut Visitor<'v>,
     /// The canonical paths of the folders from the start to here.
     above: Vec<PathBuf>,
 }
@@ -54,21 +55,24 @@ struct Entry {
     metadata: Option<fs::Metadata>,
 }
 
-impl Walk<'_> {
-    fn folder(&mut self, path: &Path, key: &str) -> Result<()> {
+impl Walk<'_, '_> {
+    fn folder(&mut self, path: &Path, key: &str) -> Result<ControlFlow<()>> {
         let mut entries = self.entries(path, key)?;
         entries.sort_unstable_by(|a, b| a.name.cmp(&b.name));
         for entry in entries {
             let key = if key.is_empty() { entry.name } else { format!("{key}/{}", entry.name) };
-            match (key.strip_suffix('/'), entry.metadata) {
+            let flow = match (key.strip_suffix('/'), entry.metadata) {
                 (Some(folder), _) => self.enter(&path.join(file_name(folder)), folder, entry.is_link)?,
                 (None, Some(metadata)) => (self.visit)(object_meta(key, &metadata))?,
                 (None, None) => {
                     (self.visit)(ObjectMeta { key, size: 0, modified: None, etag: None, note: None })?
                 }
+            };
+            if flow.is_break() {
+                return Ok(flow);
             }
         }
-        Ok(())
+        Ok(ControlFlow::Continue(()))
     }
 
     fn entries(&self, path: &Path, key: &str) -> Result<Vec<Entry>> {
@@ -123,23 +127,25 @@ impl Walk<'_> {
         self.left_out.is_some_and(|folder| canonical.starts_with(folder))
     }
 
-    fn enter(&mut self, path: &Path, key: &str, is_link: bool) -> Result<()> {
+    fn enter(&mut self, path: &Path, key: &str, is_link: bool) -> Result<ControlFlow<()>> {
         let canonical = if is_link {
             match fs::canonicalize(path) {
                 Ok(canonical) => canonical,
-                Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                    return Ok(ControlFlow::Continue(()));
+                }
                 Err(error) => return Err(StorageError::from_io(path.display().to_string(), error)),
             }
         } else {
             self.above.last().expect("the start is above").join(file_name(key))
         };
         if self.above.contains(&canonical) || self.leaves_out(&canonical) {
-            return Ok(());
+            return Ok(ControlFlow::Continue(()));
         }
         self.above.push(canonical);
-        self.folder(path, key)?;
+        let flow = self.folder(path, key)?;
         self.above.pop();
-        Ok(())
+        Ok(flow)
     }
 }
 

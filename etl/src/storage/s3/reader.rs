@@ -50,7 +50,7 @@ pub(super) struct Reader {
 
 impl Reader {
     /// Opens the bytes in `range`, or all. A range that begins behind the object has no bytes.
-    pub fn open(storage: &S3Storage, key: &str, range: Option<Range<u64>>) -> Result<Opened> {
+    pub(super) fn open(storage: &S3Storage, key: &str, range: Option<Range<u64>>) -> Result<Opened> {
         let at = range.as_ref().map_or(0, |range| range.start);
         let asked = range.map(|range| format!("bytes={}-{}", range.start, range.end - 1));
         let is_part = asked.is_some();

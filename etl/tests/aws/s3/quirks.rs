@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::sync::{Mutex, MutexGuard};
 
 use iotlake::aws::Aws;
-use iotlake::storage::{Body, ObjectMeta, Put, Result, S3Storage, Storage, Swap};
+use iotlake::storage::{Body, ObjectMeta, Put, Result, S3Storage, Storage, Swap, Visitor};
 
 /// Before moto, which looks whether a condition holds and writes in two steps, so that of two writers both may win.
 #[derive(Debug)]
@@ -60,8 +60,8 @@ impl Storage for OneWriteAtATime {
         self.storage.compare_and_swap(key, expected, new)
     }
 
-    fn list(&self, prefix: &str, visit: &mut dyn FnMut(ObjectMeta) -> Result<()>) -> Result<()> {
-        self.storage.list(prefix, visit)
+    fn list_while(&self, prefix: &str, visit: &mut Visitor<'_>) -> Result<()> {
+        self.storage.list_while(prefix, visit)
     }
 
     fn delete(&self, key: &str) -> Result<()> {
@@ -126,7 +126,7 @@ impl Storage for ListsByFolder {
     }
 
     /// Asks the server itself, and sorts.
-    fn list(&self, prefix: &str, visit: &mut dyn FnMut(ObjectMeta) -> Result<()>) -> Result<()> {
+    fn list_while(&self, prefix: &str, visit: &mut Visitor<'_>) -> Result<()> {
         let root = self.storage.uri("");
         let root = root.strip_prefix(&format!("s3://{}/", self.storage.bucket())).expect("its URI");
         let request = self.aws.s3().list_objects_v2().bucket(self.storage.bucket());
@@ -136,10 +136,14 @@ impl Storage for ListsByFolder {
         let mut keys: Vec<_> =
             keys.map(|key| here(key.strip_prefix(root).expect("it was asked for"))).collect();
         keys.sort();
-        keys.into_iter().try_for_each(|key| match self.head(&key)? {
-            Some(meta) => visit(meta),
-            None => Ok(()),
-        })
+        for key in keys {
+            if let Some(meta) = self.head(&key)?
+                && visit(meta)?.is_break()
+            {
+                break;
+            }
+        }
+        Ok(())
     }
 
     fn delete(&self, key: &str) -> Result<()> {
