@@ -111,8 +111,8 @@ impl PlanError {
                 Some("check the path; it is relative to the current folder")
             }
             PlanError::NoHour { .. } => Some(
-                "use --partition-by event:ts to file each record by its own time, \
-                 or say how the keys are written with --key-pattern '{yyyy}/{MM}/{dd}/{HH}/'",
+                "say how keys tell their hour with --key-pattern, such as '{yyyy}/{MM}/{dd}/{HH}/', or file each record \
+                 by its own time with --partition-by event:PATH",
             ),
             PlanError::Storage { source, .. } => source.hint(),
             PlanError::Open(error) => error.hint(),

@@ -12,6 +12,7 @@ mod progress;
 pub mod query;
 mod report;
 pub mod schema;
+mod times;
 mod units;
 
 use std::path::{Path, PathBuf};

@@ -5,12 +5,14 @@ use std::fmt::Write;
 
 use iotlake::backfill::Summary;
 use iotlake::catalog::REJECTS_SUFFIX;
+use iotlake::partition::PartitionBy;
 use iotlake::pipeline::Counts;
 use iotlake::plan::Plan;
 use serde_json::json;
 
 use super::args::BackfillArgs;
 use super::exit::Failure;
+use super::times;
 use super::units::{self, bytes, count, plural};
 
 /// How many new columns are named in text; the JSON has all.
@@ -19,15 +21,23 @@ const NAMED_COLUMNS: usize = 12;
 /// A backfill that has ended.
 pub struct Report<'a> {
     pub settings: &'a BackfillArgs,
+    pub partition_by: &'a PartitionBy,
     pub plan: &'a Plan,
     pub summary: &'a Summary,
     pub new_columns: Vec<String>,
     pub seconds: f64,
 }
 
+/// Something to be told though nothing failed.
+pub struct Warning {
+    pub message: String,
+    pub hint: Option<&'static str>,
+}
+
 /// `960 records = 950 rows + 10 rejected`.
 pub fn balance(counts: &Counts) -> String {
-    format!("{} records = {} rows + {} rejected", counts.records, counts.rows, counts.rejected)
+    let of = |number: u64, noun: &str| format!("{number} {noun}{}", if number == 1 { "" } else { "s" });
+    format!("{} = {} + {} rejected", of(counts.records, "record"), of(counts.rows, "row"), counts.rejected)
 }
 
 /// `syntax 7, duplicate_key 3`.
@@ -39,6 +49,13 @@ pub fn reasons(rejects: &BTreeMap<&'static str, u64>) -> String {
 }
 
 impl Report<'_> {
+    /// What a person should know though nothing failed.
+    pub fn warnings(&self) -> impl Iterator<Item = Warning> {
+        let damage =
+            self.summary.warnings.iter().map(|message| Warning { message: message.clone(), hint: None });
+        damage.chain(times::untimed(self.partition_by, &self.summary.counts))
+    }
+
     /// For people. What depends on time is on a line of its own.
     pub fn to_text(&self) -> String {
         let mut text = String::new();
@@ -47,7 +64,7 @@ impl Report<'_> {
     }
 
     fn write(&self, text: &mut String) -> std::fmt::Result {
-        let Report { settings, plan, summary, new_columns, seconds } = self;
+        let Report { settings, plan, summary, new_columns, seconds, .. } = self;
         let (table, lake) = (&settings.table, &settings.lake);
         let Summary { sources, done, already_done, failed, not_reached, counts, .. } = summary;
         if already_done == sources && *sources > 0 {
@@ -88,6 +105,9 @@ impl Report<'_> {
         if counts.ignored > 0 {
             writeln!(text, "{} ignored, as the contract says", plural(counts.ignored, "value"))?;
         }
+        if counts.untimed > 0 {
+            writeln!(text, "filed under year=0000: {}", plural(counts.untimed, "row"))?;
+        }
         if !new_columns.is_empty() {
             let shown = &new_columns[..new_columns.len().min(NAMED_COLUMNS)];
             let more = match new_columns.len() - shown.len() {
@@ -117,7 +137,7 @@ impl Report<'_> {
 
     /// For machines; documented in README.md.
     pub fn to_json(&self) -> String {
-        let Report { settings, plan, summary, new_columns, seconds } = self;
+        let Report { settings, plan, summary, new_columns, seconds, .. } = self;
         let counts = &summary.counts;
         let failed = summary.failed.iter().map(|(identity, error)| {
             let mut entry = Failure::of(error, error.hint()).as_json();
@@ -144,7 +164,7 @@ impl Report<'_> {
             "rejects_table": format!("{}{REJECTS_SUFFIX}", settings.table),
             "new_columns": new_columns,
             "failures": failed.collect::<Vec<_>>(),
-            "warnings": summary.warnings,
+            "warnings": self.warnings().map(|warning| warning.message).collect::<Vec<_>>(),
             "interrupted": summary.interrupted,
             "seconds": seconds,
             "rows_per_second": units::rate(counts.rows, *seconds),

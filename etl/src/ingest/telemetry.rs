@@ -277,6 +277,7 @@ impl Journal {
 fn describe(line: &mut Map<String, Value>, outcome: &Outcome) {
     let Counts { records, rows, rejected, ignored, bytes_stored, bytes_decoded, bytes_out, files, .. } =
         outcome.counts;
+    let Counts { untimed, zoneless, .. } = outcome.counts;
     let numbers = [
         ("records", records),
         ("rows", rows),
@@ -289,6 +290,11 @@ fn describe(line: &mut Map<String, Value>, outcome: &Outcome) {
         ("catalog_conflicts", outcome.conflicts.into()),
     ];
     line.extend(numbers.map(|(name, number)| (name.to_owned(), number.into())));
+    for (name, number) in [("untimed", untimed), ("zoneless", zoneless)] {
+        if number > 0 {
+            line.insert(name.into(), number.into());
+        }
+    }
     let columns: Vec<&str> =
         outcome.new_columns.iter().take(NAMED_COLUMNS).map(|column| column.name.as_str()).collect();
     line.insert("new_columns".into(), outcome.new_columns.len().into());

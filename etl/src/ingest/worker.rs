@@ -284,6 +284,8 @@ impl Worker {
             replace: false,
             output_limit: self.settings.max_decoded_bytes,
             on_damage: self.settings.on_damage,
+            // Nobody is there to be asked, and a device with a wrong clock must not hold up the others of its object.
+            allow_missing_time: true,
             limits: Limits::default(),
         }
     }

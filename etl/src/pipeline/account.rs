@@ -30,6 +30,10 @@ pub struct Counts {
     pub files: u64,
     /// Columns that the table did not have before.
     pub new_columns: u64,
+    /// Rows that are to be filed by a time of their own and have none: they are in [`Partition::UNKNOWN`].
+    pub untimed: u64,
+    /// Of these, rows whose time only lacks its zone.
+    pub zoneless: u64,
 }
 
 impl Counts {
@@ -49,7 +53,17 @@ impl Counts {
         self.bytes_out += other.bytes_out;
         self.files += other.files;
         self.new_columns += other.new_columns;
+        self.untimed += other.untimed;
+        self.zoneless += other.zoneless;
     }
+}
+
+/// Rows that an event time files nowhere.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Untimed {
+    pub(super) rows: u64,
+    /// Those of them whose time only lacks its zone.
+    pub(super) zoneless: u64,
 }
 
 /// Everything an attempt has had written so far.
@@ -62,6 +76,7 @@ pub(super) struct Written {
     /// Highest number of a record.
     records: u64,
     ignored: u64,
+    untimed: Untimed,
     /// Offset up to which parts account for the decoded source.
     accounted: u64,
     pub(super) rejects_by_reason: BTreeMap<&'static str, u64>,
@@ -69,11 +84,13 @@ pub(super) struct Written {
 
 impl Written {
     /// Takes a part into the accounts.
-    pub(super) fn account(&mut self, part: &Part) {
+    pub(super) fn account(&mut self, part: &Part, untimed: Untimed) {
         let last_row = part.records.last().copied().unwrap_or(0);
         let last_reject = part.rejects.last().map_or(0, |reject| reject.record);
         self.records = self.records.max(last_row).max(last_reject);
         self.ignored += part.ignored;
+        self.untimed.rows += untimed.rows;
+        self.untimed.zoneless += untimed.zoneless;
         if part.span.start == self.accounted {
             self.accounted = part.span.end;
         }
@@ -100,6 +117,8 @@ impl Written {
             bytes_out: files.clone().map(|output| output.bytes).sum(),
             files: files.count() as u64,
             new_columns: 0,
+            untimed: self.untimed.rows,
+            zoneless: self.untimed.zoneless,
         };
         let unbalanced = |difference| {
             let identity = identity.to_owned();

@@ -74,6 +74,8 @@ pub struct Run {
     pub output_limit: u64,
     /// What becomes of a source whose compressed stream is damaged.
     pub on_damage: OnDamage,
+    /// Whether a source is taken whose records have no time where the table is filed by one.
+    pub allow_missing_time: bool,
     /// Bounds on records, parts and tables.
     pub limits: Limits,
 }

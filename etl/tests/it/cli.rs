@@ -206,6 +206,45 @@ fn a_source_that_cannot_be_read_says_why() {
 }
 
 #[test]
+fn records_without_a_time_are_told_and_never_fill_a_table_unasked() {
+    let mut shell = Shell::new();
+    let zoneless = "{\"Time\":\"2026-03-01T09:00:00\",\"t\":1}\n{\"Time\":\"soon\",\"t\":2}\n";
+    shell.write("raw/a.json", zoneless);
+    shell.run(&["backfill", "raw", "--lake", "lake"]);
+    shell.run(&["backfill", "raw", "--lake", "lake", "--partition-by", "event:time"]);
+    shell.run(&["backfill", "raw", "--lake", "lake", "--partition-by", "event:Time"]);
+    shell.run(&["backfill", "raw", "--lake", "lake", "--assume-utc"]);
+    // A wrong word must not leave a table that the right one then disagrees with.
+    assert!(!shell.root.join("lake").exists());
+    shell.run(&["backfill", "raw", "--lake", "lake", "--partition-by", "event:Time", "--assume-utc"]);
+    let hour = "lake/events/year=2026/month=03/day=01/hour=09";
+    assert_eq!(files_below(&shell.root.join(hour)), 1);
+    // The table keeps it.
+    shell.write("raw/b.json", zoneless);
+    shell.write("raw/c.json", "{\"t\":3}\n");
+    shell.run(&["backfill", "raw", "--lake", "lake"]);
+    assert_eq!(files_below(&shell.root.join(hour)), 2);
+    let before = files_below(&shell.root.join("lake"));
+    shell.run(&["backfill", "raw", "--lake", "lake", "--json"]);
+    assert_eq!(files_below(&shell.root.join("lake")), before, "nothing is written of what is refused");
+    shell.run(&["backfill", "raw", "--lake", "lake", "--allow-missing-time"]);
+    shell.run(&["backfill", "raw", "--lake", "lake", "--partition-by", "event:Time"]);
+    shell.run(&["catalog", "rebuild", "--lake", "lake"]);
+    shell.run(&["audit", "--lake", "lake"]);
+    shell.write("zoneless/a.json", zoneless);
+    shell.run(&[
+        "backfill",
+        "zoneless",
+        "--lake",
+        "other",
+        "--partition-by",
+        "event:Time",
+        "--allow-missing-time",
+    ]);
+    shell.golden("times");
+}
+
+#[test]
 fn a_command_line_that_cannot_be_meant_so_is_explained() {
     let mut shell = Shell::with_source();
     let mut run = |arguments: &[&str]| {

@@ -25,6 +25,7 @@ pub fn options(contract: Contract, partition_by: PartitionBy) -> Options {
             replace: false,
             output_limit: u64::MAX,
             on_damage: OnDamage::Fail,
+            allow_missing_time: true,
             limits: Limits::default(),
         },
         contract,
