@@ -179,10 +179,18 @@ pub fn ensure_table(lake: &Lake, options: &Options) -> Result<Table, CatalogErro
     let run = &options.run;
     let schema = Schema::new(options.contract.clone());
     let table = Table::new(&run.table, schema, run.partition_by.clone());
-    let table = lake.catalog.create_table(&table.with_key_pattern(options.key_pattern.clone()))?;
-    if let Some(view) = &options.view
-        && lake.catalog.view(&view.name)?.as_ref() != Some(view)
+    let view = match &options.view {
+        Some(view) if lake.catalog.view(&view.name)?.as_ref() != Some(view) => Some(view),
+        _ => None,
+    };
+    // Before the table is made for it.
+    if let Some(view) = view
+        && lake.catalog.table(&view.name)?.is_some()
     {
+        return Err(CatalogError::taken(&view.name, "a table"));
+    }
+    let table = lake.catalog.create_table(&table.with_key_pattern(options.key_pattern.clone()))?;
+    if let Some(view) = view {
         lake.catalog.put_view(view)?;
     }
     Ok(table)

@@ -79,7 +79,7 @@ impl Peek {
                 ways.push(((Reverse(timed), !is_text(path), path.len()), by(path, zoneless), timed));
             }
         }
-        ways.sort_by(|(a, ..), (b, ..)| a.cmp(b));
+        ways.sort_by_key(|(key, ..)| *key);
         ways.into_iter().map(|(_, by, timed)| (by, timed)).collect()
     }
 }

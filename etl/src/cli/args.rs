@@ -359,7 +359,7 @@ fn parse_known_as(text: &str) -> Result<String, String> {
 
 fn parse_size(text: &str) -> Result<u64, String> {
     let size = iotlake::contract::bytes_of(text);
-    size.ok_or_else(|| "a whole number and one of B, KiB, MiB, GiB is due, such as \"64 GiB\"".to_owned())
+    size.ok_or_else(|| "expected a whole number and one of B, KiB, MiB, GiB, such as \"64 GiB\"".to_owned())
 }
 
 #[cfg(test)]

@@ -321,9 +321,8 @@ pub(super) fn split_cores(
         let flags: Vec<_> = flags.collect();
         let message =
             format!("{}: {wanted} threads, but this machine has {} cores", flags.join(" "), cores());
-        return Err(Failure::usage(message).with_hint(format!(
-            "choose them so that jobs times threads is at most {most}; what is left out is chosen so"
-        )));
+        return Err(Failure::usage(message)
+            .with_hint(format!("jobs x threads must be at most {most}; omit one to have it chosen")));
     }
     let jobs = jobs.unwrap_or((most / threads.unwrap_or(1)).min(sources.max(1)));
     Ok((jobs, threads.unwrap_or((most / jobs).min((cores() / jobs).max(1)))))

@@ -125,12 +125,12 @@ impl Report<'_> {
 
     fn write_left_out(&self, text: &mut String, plan: &Plan) -> std::fmt::Result {
         let reasons = [
-            (plan.hidden, "whose name or folder begins with `_` or `.`"),
-            (plan.outside, "outside of --since and --until"),
-            (plan.links, "that are another one through a link"),
+            (plan.hidden, "file", "whose name or folder begins with `_` or `.`"),
+            (plan.outside, "file", "outside of --since and --until"),
+            (plan.links, "link", "to a file already included"),
         ];
-        for (number, reason) in reasons.into_iter().filter(|(number, _)| *number > 0) {
-            writeln!(text, "left out: {} {reason}", plural(number, "file"))?;
+        for (number, noun, reason) in reasons.into_iter().filter(|(number, ..)| *number > 0) {
+            writeln!(text, "left out: {} {reason}", plural(number, noun))?;
         }
         Ok(())
     }
