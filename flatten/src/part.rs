@@ -83,6 +83,11 @@ impl Fit {
         !self.demoted.is_empty()
     }
 
+    /// Columns that found no room: their values become JSON in the overflow of an object above them.
+    pub fn refused(&self) -> impl Iterator<Item = &Identity> {
+        self.demoted.iter().map(|(identity, _)| identity)
+    }
+
     /// For each object with overflow, the number of keys that lead to the object whose column takes it in the end.
     fn targets(&self) -> HashMap<&Path, usize> {
         let mut targets: HashMap<&Path, usize> = HashMap::with_capacity(self.has_column.len());

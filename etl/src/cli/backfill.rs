@@ -79,6 +79,7 @@ pub fn run(arguments: BackfillArgs) -> Outcome {
     let report = Report {
         settings: &settings.arguments,
         partition_by: &settings.plan.partition_by,
+        contract: &settings.contract,
         plan: &plan,
         summary: &summary,
         new_columns,

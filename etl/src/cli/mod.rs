@@ -8,6 +8,7 @@ pub mod clean;
 pub mod complete;
 pub mod convert;
 pub mod exit;
+mod limits;
 mod progress;
 pub mod query;
 mod report;

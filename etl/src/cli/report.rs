@@ -5,15 +5,17 @@ use std::fmt::Write;
 
 use iotlake::backfill::Summary;
 use iotlake::catalog::REJECTS_SUFFIX;
+use iotlake::contract;
 use iotlake::partition::PartitionBy;
 use iotlake::pipeline::Counts;
 use iotlake::plan::Plan;
+use iotlake_flatten::Contract;
 use serde_json::json;
 
 use super::args::BackfillArgs;
 use super::exit::Failure;
-use super::times;
 use super::units::{self, bytes, count, plural};
+use super::{limits, times};
 
 /// How many new columns are named in text; the JSON has all.
 const NAMED_COLUMNS: usize = 12;
@@ -22,6 +24,7 @@ const NAMED_COLUMNS: usize = 12;
 pub struct Report<'a> {
     pub settings: &'a BackfillArgs,
     pub partition_by: &'a PartitionBy,
+    pub contract: &'a Contract,
     pub plan: &'a Plan,
     pub summary: &'a Summary,
     pub new_columns: Vec<String>,
@@ -53,7 +56,9 @@ impl Report<'_> {
     pub fn warnings(&self) -> impl Iterator<Item = Warning> {
         let damage =
             self.summary.warnings.iter().map(|message| Warning { message: message.clone(), hint: None });
-        damage.chain(times::untimed(self.partition_by, &self.summary.counts))
+        let file = self.settings.contract.as_deref().filter(|name| contract::builtin(name).is_none());
+        let limits = limits::warnings(&self.settings.table, self.contract, file, self.summary);
+        damage.chain(times::untimed(self.partition_by, &self.summary.counts)).chain(limits)
     }
 
     /// For people. What depends on time is on a line of its own.
@@ -104,6 +109,11 @@ impl Report<'_> {
         }
         if counts.ignored > 0 {
             writeln!(text, "{} ignored, as the contract says", plural(counts.ignored, "value"))?;
+        }
+        if !summary.columns.refused.is_empty() || counts.overflowed > 0 {
+            let refused = plural(summary.columns.refused.len() as u64, "column");
+            let rows = plural(counts.overflowed, "row");
+            writeln!(text, "no room: {refused}; fields in _overflow: {rows}")?;
         }
         if counts.untimed > 0 {
             writeln!(text, "filed under year=0000: {}", plural(counts.untimed, "row"))?;
@@ -163,6 +173,7 @@ impl Report<'_> {
             "rejects_by_reason": summary.rejects_by_reason,
             "rejects_table": format!("{}{REJECTS_SUFFIX}", settings.table),
             "new_columns": new_columns,
+            "refused_columns": summary.columns.refused.iter().map(|identity| &identity.path).collect::<Vec<_>>(),
             "failures": failed.collect::<Vec<_>>(),
             "warnings": self.warnings().map(|warning| warning.message).collect::<Vec<_>>(),
             "interrupted": summary.interrupted,

@@ -35,8 +35,8 @@ use crate::source::SourceObject;
 use crate::storage::Storage;
 use crate::turns::Turn;
 
-pub use account::Counts;
 use account::Written;
+pub use account::{Columns, Counts};
 pub(crate) use attempt::ATTEMPTS;
 #[cfg(feature = "query")]
 pub(crate) use attempt::open as open_attempts;
@@ -100,6 +100,8 @@ pub struct Outcome {
     pub rejects_by_reason: BTreeMap<&'static str, u64>,
     /// Columns that the table did not have before.
     pub new_columns: Vec<TableColumn>,
+    /// What became of columns. Nothing for a source that was already done.
+    pub columns: Columns,
     /// How often another writer changed the table first.
     pub conflicts: u32,
     /// What a person should know though nothing failed: damage in a compressed stream.
@@ -125,6 +127,7 @@ impl Outcome {
             counts: Counts::default(),
             rejects_by_reason: BTreeMap::new(),
             new_columns: Vec::new(),
+            columns: Columns::default(),
             conflicts: 0,
             warnings: Vec::new(),
             remarks,
@@ -354,6 +357,7 @@ impl Pipeline<'_> {
             counts,
             rejects_by_reason: written.rejects_by_reason,
             new_columns,
+            columns: written.columns,
             conflicts,
             warnings,
             remarks,

@@ -96,6 +96,7 @@ impl<'a> Writer<'a> {
             fit = part.fit(&table.schema, &run.limits);
         }
         watch.enter(Stage::Encode);
+        self.written.fit(&part, &fit, table.schema.contract());
         let part = part.settle(&fit);
         self.written.account(&part, untimed);
         for (place, rows) in places.into_iter().zip(rows) {

@@ -323,6 +323,23 @@ fn damage_is_kept_apart_from_failure() {
 }
 
 #[test]
+fn what_finds_no_column_is_told() {
+    let mut shell = Shell::new();
+    let keys: Vec<_> = (0..300).map(|at| format!("\"k{at:03}\":{at}")).collect();
+    shell.write(KEY, format!("{{{}}}\n{{\"a\":[{{\"b\":1}}],\"ok\":1}}\n", keys.join(",")));
+    let column = |path: &str| format!("[[column]]\npath = \"{path}\"\ntype = \"double\"\n");
+    shell.write("c.toml", ["a[0].b", "OK", "ok"].map(column).concat());
+    shell.run(&["backfill", "raw", "--lake", "lake", "--contract", "c.toml"]);
+    shell.run(&["backfill", "raw", "--lake", "other", "--contract", "c.toml", "--quiet"]);
+    let output = shell.command(&["backfill", "raw", "--lake", "third", "--json"]).output().unwrap();
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(report["counts"]["overflowed"], 2);
+    assert_eq!(report["refused_columns"].as_array().unwrap().len(), 47, "{report}");
+    assert_eq!(report["warnings"].as_array().unwrap().len(), 2, "{report}");
+    shell.golden("limits");
+}
+
+#[test]
 fn a_file_that_is_no_json_is_named() {
     let mut shell = Shell::with_source();
     for name in ["zip.zip", "bzip2.bz2", "parquet.parquet"] {
