@@ -317,14 +317,14 @@ mod tests {
         ])
         .unwrap_err();
         let begins = [
-            "IOTLAKE_LAKE is `lake`: `s3://bucket` or",
+            "IOTLAKE_LAKE is `lake`: expected `s3://bucket` or",
             "IOTLAKE_CATALOG is not set: `glue:DATABASE`, or",
             "IOTLAKE_TABLE is `My Table`: `My Table` cannot be a name",
             "IOTLAKE_CONTRACT is `rigadoo`: neither built in (default, rigado)",
-            "IOTLAKE_CREATE_DATABASE is `yes`: `true` or `false`",
+            "IOTLAKE_CREATE_DATABASE is `yes`: expected `true` or `false`",
             "IOTLAKE_SKIP_FOLDERS is `a/b`: `a/b` is not the name of one folder",
-            "IOTLAKE_MAX_DECODED_BYTES is `16 gigs`: a size such as",
-            "IOTLAKE_CONCURRENCY is `0`: a whole number above 0",
+            "IOTLAKE_MAX_DECODED_BYTES is `16 gigs`: expected a size such as",
+            "IOTLAKE_CONCURRENCY is `0`: expected a whole number above 0",
             "IOTLAKE_PARTITON_BY is not a variable of iotlake; there are IOTLAKE_LAKE",
         ];
         assert_eq!(problems.len(), begins.len(), "{problems:#?}");
