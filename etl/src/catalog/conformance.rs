@@ -228,5 +228,12 @@ fn views(catalog: &dyn Catalog) {
     let other = view("a", Expression::Text("all".to_owned()));
     catalog.put_view(&other).unwrap();
     assert_eq!(catalog.views().unwrap(), [other, second]);
+    for taken in [
+        catalog.create_table(&table("v", Contract::default())).map(drop),
+        catalog.put_view(&view("evolve", Expression::Null)),
+    ] {
+        assert!(matches!(taken, Err(CatalogError::Foreign { .. })), "{taken:?}");
+    }
+    assert_eq!((catalog.table("v").unwrap(), catalog.view("evolve").unwrap()), (None, None));
     assert!(matches!(catalog.put_view(&view("V", Expression::Null)), Err(CatalogError::InvalidName { .. })));
 }

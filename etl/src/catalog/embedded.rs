@@ -119,7 +119,12 @@ impl Catalog for EmbeddedCatalog {
     fn create_table(&self, table: &Table) -> Result<Table> {
         check_name(&table.name)?;
         let change = |there: Option<Table>| {
-            let Some(there) = there else { return Ok((Some(table.clone()), table.clone())) };
+            let Some(there) = there else {
+                if self.view(&table.name)?.is_some() {
+                    return Err(CatalogError::taken(&table.name, "a view"));
+                }
+                return Ok((Some(table.clone()), table.clone()));
+            };
             let merged = agree::merge(&there, table)?;
             let outcome = merged.clone().unwrap_or(there);
             Ok((merged, outcome))
@@ -162,6 +167,9 @@ impl Catalog for EmbeddedCatalog {
 
     fn put_view(&self, view: &View) -> Result<()> {
         check_name(&view.name)?;
+        if self.read_table(&view.name)?.is_some() {
+            return Err(CatalogError::taken(&view.name, "a table"));
+        }
         let key = format!("{VIEWS}{}.json", view.name);
         Ok(self.storage.put(&key, &document::write_view(view))?)
     }

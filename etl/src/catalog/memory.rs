@@ -50,6 +50,9 @@ impl Catalog for MemoryCatalog {
     fn create_table(&self, table: &Table) -> Result<Table> {
         check_name(&table.name)?;
         let mut state = self.state();
+        if state.views.contains_key(&table.name) {
+            return Err(CatalogError::taken(&table.name, "a view"));
+        }
         let there = state.tables.entry(table.name.clone()).or_insert_with(|| table.clone());
         if let Some(merged) = agree::merge(there, table)? {
             *there = merged;
@@ -93,7 +96,11 @@ impl Catalog for MemoryCatalog {
 
     fn put_view(&self, view: &View) -> Result<()> {
         check_name(&view.name)?;
-        self.state().views.insert(view.name.clone(), view.clone());
+        let mut state = self.state();
+        if state.tables.contains_key(&view.name) {
+            return Err(CatalogError::taken(&view.name, "a table"));
+        }
+        state.views.insert(view.name.clone(), view.clone());
         Ok(())
     }
 

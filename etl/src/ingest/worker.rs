@@ -300,6 +300,8 @@ impl Worker {
             compression: self.settings.compression,
             output_limit: self.settings.max_decoded_bytes,
             on_damage: self.settings.on_damage,
+            // Nobody is there to be asked, and a device with a wrong clock must not hold up the others of its object.
+            allow_missing_time: true,
             ..Run::new(&self.settings.table)
         }
     }

@@ -36,8 +36,8 @@ use crate::source::SourceObject;
 use crate::storage::Storage;
 use crate::turns::Turn;
 
-pub use account::Counts;
 use account::Written;
+pub use account::{Columns, Counts};
 pub(crate) use attempt::ATTEMPTS;
 #[cfg(feature = "query")]
 pub(crate) use attempt::open as open_attempts;
@@ -73,6 +73,8 @@ pub struct Run {
     pub output_limit: u64,
     /// What becomes of a source whose compressed stream is damaged.
     pub on_damage: OnDamage,
+    /// Whether a source is taken whose records have no time where the table is filed by one.
+    pub allow_missing_time: bool,
     /// Bounds on records, parts and tables.
     pub limits: Limits,
 }
@@ -83,7 +85,7 @@ impl Run {
     pub const OUTPUT_LIMIT: u64 = 1 << 40;
 
     /// Sources go to `table`, each row to the hour in its source's key, in files that everything reads (Snappy), one
-    /// thread a source; one that was ingested stays as it is, and one that is damaged fails.
+    /// thread a source; one that was ingested stays as it is, and one that is damaged or has no times fails.
     pub fn new(table: impl Into<String>) -> Run {
         Run {
             table: table.into(),
@@ -93,6 +95,7 @@ impl Run {
             replace: false,
             output_limit: Run::OUTPUT_LIMIT,
             on_damage: OnDamage::Fail,
+            allow_missing_time: false,
             limits: Limits::default(),
         }
     }
@@ -318,6 +321,7 @@ impl Pipeline<'_> {
             counts,
             rejects_by_reason: written.rejects_by_reason,
             new_columns,
+            columns: written.columns,
             conflicts,
             warnings,
             remarks,

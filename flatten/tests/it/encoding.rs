@@ -274,7 +274,7 @@ fn rows_tell_their_hours_and_those_of_an_hour_are_a_file() {
     let empty = schema(&Contract::default());
     let text = b"{\"ts\":1772355600000,\"a\":1}\n{\"ts\":1772359200000,\"b\":2}\n{\"a\":3}\n{\"ts\":1772355601000}\n";
     let part = parts(text, 64, &empty, Options::default()).remove(0);
-    let hours = part.hours(&iotlake_flatten::Path::dotted("ts"));
+    let hours = part.hours(&iotlake_flatten::Path::dotted("ts"), iotlake_flatten::time::Zoneless::NoTime);
     let told: Vec<Option<i8>> = hours.iter().map(|hour| hour.map(|hour| hour.hour)).collect();
     assert_eq!(told, [Some(9), Some(10), None, Some(9)]);
     let (part, table) = settle(part, &empty);
