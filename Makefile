@@ -11,12 +11,12 @@ CLIENT := onboarding/tests/api
 # The functions that `make deployed` deploys: as the tests have compiled them, or ZIPS=target/lambda for those of a release.
 ZIPS ?= target/test-lambda
 
-.PHONY: all test format compile lint doc run-tests test-aws test-other pure infra slow night bench rivals growth venv debian lambda lambda-test deployed
+.PHONY: all test format compile lint doc run-tests test-aws test-other pure package infra slow night bench rivals growth venv debian lambda lambda-test deployed command
 
 all: test
 
 ## test: everything that has to hold before a change is handed in
-test: venv debian format pure compile lint doc run-tests
+test: venv debian format pure package compile lint doc run-tests
 
 format:
 	$(CARGO) fmt --all --check
@@ -47,6 +47,11 @@ test-other: venv debian
 pure:
 	.ci/pure
 
+## package: the two libraries can be packaged. Nothing is compiled: that what is packaged builds is only tried by
+## `cargo package`, which compiles every dependency for it
+package:
+	$(CARGO) package --quiet --allow-dirty --no-verify --package iotlake-flatten --package iotlake
+
 ## infra: what deploys everything else: types, format, and the tests of templates and commands
 infra: .venv-aws/.complete .venv-infra/.complete
 	cd infra && npm ci --no-audit --no-fund --loglevel=error && npm run lint && npm test
@@ -68,6 +73,12 @@ lambda-test: lambda venv debian
 deployed: venv debian
 	test $(ZIPS) != target/test-lambda || { $(CARGO) test --workspace --no-run && .ci/zips $(ZIPS); }
 	cd infra && npm ci --no-audit --no-fund --loglevel=error && IOTLAKE_ZIPS=$(abspath $(ZIPS)) npx jest test/local
+
+## command: the command line as users install it, with the binary that the tests compiled: a wheel by pip and by uv, an
+## archive by the installer script, each into an empty place and tried on the sample; PROFILE=release for what is released
+PROFILE ?= dev
+command: .venv-release/.complete
+	.ci/command $(PROFILE)
 
 ## slow: proofs that need an optimised build and minutes. Without SQL, so that DataFusion is not compiled a second
 ## time; none of them asks a query
@@ -109,7 +120,8 @@ venv: .venv/.complete .venv-aws/.complete .venv-api/.complete $(CLIENT)/node_mod
 .venv-api/.complete: $(FUZZER)
 .venv-rivals/.complete: $(RIVALS)
 .venv-infra/.complete: infra/requirements.txt
-.venv/.complete .venv-aws/.complete .venv-api/.complete .venv-rivals/.complete .venv-infra/.complete:
+.venv-release/.complete: etl/release/requirements.txt
+.venv/.complete .venv-aws/.complete .venv-api/.complete .venv-rivals/.complete .venv-infra/.complete .venv-release/.complete:
 	test -x $(@D)/bin/python || $(PYTHON) -m venv $(@D)
 	$(@D)/bin/python -m pip install --quiet --disable-pip-version-check --requirement $<
 	touch $@

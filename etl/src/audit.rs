@@ -20,7 +20,7 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
 
-use crate::catalog::{Catalog, CatalogError, REJECTS_SUFFIX};
+use crate::catalog::{Catalog, CatalogError, Side, Table, TableName};
 use crate::digest::source_hash;
 use crate::error::Error;
 use crate::partition::Partition;
@@ -121,8 +121,8 @@ pub fn audit(storage: &dyn Storage, catalog: &dyn Catalog, depth: Depth) -> Resu
     let claims = receipts::read(storage, &mut audit)?;
     let mut folders = folders(storage)?;
     let tables = catalog.tables()?;
-    let expected: BTreeSet<_> =
-        tables.iter().flat_map(|name| [name.clone(), name.clone() + REJECTS_SUFFIX]).collect();
+    let sides = |name: &String| Side::BOTH.map(|side| TableName::new(name, side));
+    let expected: BTreeSet<_> = tables.iter().flat_map(sides).map(|name| name.to_string()).collect();
     for folder in folders.keys().chain(&claims.tables).collect::<BTreeSet<_>>() {
         let has_data = |meta: &ObjectMeta| meta.key.contains("/year=") || meta.key.ends_with(".parquet");
         let is_table = claims.tables.contains(folder) || folders[folder].iter().any(has_data);
@@ -147,19 +147,36 @@ pub fn audit(storage: &dyn Storage, catalog: &dyn Catalog, depth: Depth) -> Resu
         };
         audit.tables += 1;
         rule::check_names(&table, &mut audit.findings);
-        let rejects_name = table.name.clone() + REJECTS_SUFFIX;
-        let sides = [(table.name.clone(), Expected::data(&table)), (rejects_name, Expected::rejects())];
-        for (name, expected) in sides {
-            let listed = folders.remove(&name).unwrap_or_default();
-            let table = TableAudit { storage, depth, claims: &claims, name: &name, expected: &expected };
-            let rows = table.run(catalog, &listed, &mut audit)?;
-            audited.insert(name);
-            *(if expected.is_rejects() { &mut audit.rejected } else { &mut audit.rows }) += rows;
+        for name in sides(name) {
+            let (folder, expected) = (name.to_string(), expected_of(name.side, &table));
+            let listed = folders.remove(&folder).unwrap_or_default();
+            let of_side = TableAudit {
+                storage,
+                depth,
+                claims: &claims,
+                name: &name,
+                folder: &folder,
+                expected: &expected,
+            };
+            let rows = of_side.run(catalog, &listed, &mut audit)?;
+            audited.insert(folder);
+            match name.side {
+                Side::Rows => audit.rows += rows,
+                Side::Rejects => audit.rejected += rows,
+            }
         }
     }
     claims.report(storage, &audited, &mut audit.findings)?;
     audit.findings.sort_by(|a, b| (&a.place, a.rule).cmp(&(&b.place, b.rule)));
     Ok(audit)
+}
+
+/// What the files on one side of a table may hold.
+fn expected_of(side: Side, table: &Table) -> Expected {
+    match side {
+        Side::Rows => Expected::data(table),
+        Side::Rejects => Expected::rejects(),
+    }
 }
 
 const TEMPORARY: &str = "_iotlake/tmp/";
@@ -187,7 +204,9 @@ struct TableAudit<'a> {
     storage: &'a dyn Storage,
     depth: Depth,
     claims: &'a Claims,
-    name: &'a str,
+    name: &'a TableName,
+    /// The name as the folder's.
+    folder: &'a str,
     expected: &'a Expected,
 }
 
@@ -212,7 +231,7 @@ impl TableAudit<'_> {
             }
         }
         let registered: BTreeSet<_> = catalog.partitions(self.name)?.into_iter().collect();
-        let place = |partition: &Partition| format!("{}/{}", self.name, partition.folder());
+        let place = |partition: &Partition| format!("{}/{}", self.folder, partition.folder());
         for partition in receipted.difference(&registered) {
             let message = "the catalog does not know the partition, so queries do not see it";
             audit.findings.push(Finding::new(Rule::PartitionUnknown, place(partition), message));
@@ -226,7 +245,7 @@ impl TableAudit<'_> {
 
     fn file(&self, meta: &ObjectMeta) -> Result<Checked, Error> {
         let mut checked = Checked::default();
-        let rest = &meta.key[self.name.len() + 1..];
+        let rest = &meta.key[self.folder.len() + 1..];
         let mut find = |rule, message: String| checked.findings.push(Finding::new(rule, &meta.key, message));
         if let Some(hidden) = rest.split('/').find(|component| component.starts_with(['_', '.'])) {
             find(Rule::HiddenName, format!("query engines ignore `{hidden}` and everything below"));
@@ -263,7 +282,7 @@ impl TableAudit<'_> {
                 claim.compare(self.claims, self.storage, meta, facts, self.depth, &mut checked.findings)?;
             }
             None => {
-                let receipt = source.and_then(|source| self.claims.receipt(self.name, source));
+                let receipt = source.and_then(|source| self.claims.receipt(&self.name.name, source));
                 if let Some(receipt) = receipt
                     && receipt.stands(self.storage)?
                 {

@@ -1,4 +1,7 @@
-//! Everything that can go wrong in this library, for callers that do not need to tell it apart.
+//! One error for callers that do not need to tell apart what went wrong on the way from sources to a lake.
+//!
+//! Convert, query, audit, clean and opening a lake have errors of their own ([`crate::convert::ConvertError`] and so on):
+//! who calls those calls one of them.
 
 use crate::catalog::CatalogError;
 use crate::contract::ContractError;

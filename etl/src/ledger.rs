@@ -15,6 +15,7 @@ use iotlake_flatten::naming::hexadecimal;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
+use crate::catalog::Side;
 pub use crate::digest::{Digest, source_hash};
 use crate::partition::{Partition, PartitionBy};
 use crate::place::{FileName, Place};
@@ -365,10 +366,10 @@ impl Ledger {
     }
 }
 
-/// The key that every attempt of one part has first where rows are filed by arrival, in the folder of rows or of rejects.
-pub(crate) fn first_key(table: &str, identity: &str, hour: Option<Partition>, of_rejects: bool) -> String {
+/// The key that every attempt of one part has first where rows are filed by arrival, on one side of its table.
+pub(crate) fn first_key(table: &str, identity: &str, hour: Option<Partition>, side: Side) -> String {
     let name = FileName { hash: source_hash(identity), part: 0, revision: 0 };
-    Place { of_rejects, partition: hour.unwrap_or(Partition::UNKNOWN), name }.key(table)
+    Place { side, partition: hour.unwrap_or(Partition::UNKNOWN), name }.key(table)
 }
 
 /// The note of a receipt: format, size, etag or `-`, and the SHA-256 of the identity, which itself may be too long.
@@ -404,9 +405,9 @@ impl Receipt {
     /// earlier revisions, and those that every attempt of one part touches first, where this one did not.
     pub fn strays(&self, table: &str) -> Vec<String> {
         let mut strays = self.replaced.clone();
-        let first = |of_rejects| first_key(table, &self.source, self.options.hour, of_rejects);
-        if self.options.partition_by == PartitionBy::Arrival && !self.names(&first(false)) {
-            strays.extend([first(false), first(true)].into_iter().filter(|key| !self.names(key)));
+        let first = |side| first_key(table, &self.source, self.options.hour, side);
+        if self.options.partition_by == PartitionBy::Arrival && !self.names(&first(Side::Rows)) {
+            strays.extend(Side::BOTH.map(first).into_iter().filter(|key| !self.names(key)));
         }
         strays.sort_unstable();
         strays.dedup();

@@ -7,7 +7,7 @@
 
 use std::fmt;
 
-use crate::catalog::REJECTS_SUFFIX;
+use crate::catalog::{Side, TableName};
 use crate::partition::Partition;
 
 const EXTENSION: &str = ".parquet";
@@ -59,8 +59,8 @@ impl fmt::Display for FileName {
 /// The place of a file in the folders of a table.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Place {
-    /// Whether it lies beside the table, with the rejects.
-    pub of_rejects: bool,
+    /// Whether it holds rows, or lies beside the table with the rejects.
+    pub side: Side,
     /// The hour it is filed under.
     pub partition: Partition,
     /// Its name.
@@ -70,20 +70,16 @@ pub struct Place {
 impl Place {
     /// The place that `key` is for a file of `table` or of its rejects, if it is one.
     pub fn parse(table: &str, key: &str) -> Option<Place> {
-        let rest = key.strip_prefix(table)?;
-        let (of_rejects, rest) = match rest.strip_prefix(REJECTS_SUFFIX) {
-            Some(rest) => (true, rest),
-            None => (false, rest),
-        };
-        let (folder, name) = rest.strip_prefix('/')?.rsplit_once('/')?;
+        let (of_table, rest) = key.split_once('/')?;
+        let TableName { side, .. } = Some(TableName::parse(of_table)).filter(|of| of.name == table)?;
+        let (folder, name) = rest.rsplit_once('/')?;
         let (partition, name) = (Partition::from_folder(folder)?, FileName::parse(name)?);
-        Some(Place { of_rejects, partition, name })
+        Some(Place { side, partition, name })
     }
 
     /// Its key.
     pub fn key(&self, table: &str) -> String {
-        let suffix = if self.of_rejects { REJECTS_SUFFIX } else { "" };
-        format!("{table}{suffix}/{}/{}", self.partition.folder(), self.name)
+        format!("{}/{}/{}", TableName::new(table, self.side), self.partition.folder(), self.name)
     }
 }
 
@@ -96,9 +92,9 @@ mod tests {
 
     #[test]
     fn a_place_survives_being_written() {
-        for (of_rejects, part, revision) in [(false, 0, 0), (true, 7, 3), (false, 123_456, 12)] {
+        for (side, part, revision) in [(Side::Rows, 0, 0), (Side::Rejects, 7, 3), (Side::Rows, 123_456, 12)] {
             let name = FileName { hash: HASH.into(), part, revision };
-            let place = Place { of_rejects, partition: Partition::UNKNOWN, name };
+            let place = Place { side, partition: Partition::UNKNOWN, name };
             assert_eq!(Place::parse("t", &place.key("t")), Some(place));
         }
         assert_eq!(

@@ -20,7 +20,7 @@ use iotlake_flatten::{Contract, Identity, Schema, SchemaError, TableColumn};
 use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
 
 use crate::audit::{Described, described};
-use crate::catalog::{Catalog, CatalogError, REJECTS_SUFFIX, Table};
+use crate::catalog::{Catalog, CatalogError, Table, TableName};
 use crate::ledger::{Ledger, LedgerError, Receipt};
 use crate::partition::{Partition, PartitionBy};
 use crate::place::Place;
@@ -192,8 +192,8 @@ pub fn write(catalog: &dyn Catalog, rebuilt: &Rebuilt) -> Result<bool, RebuildEr
         }
     }
     let listed = |partitions: &BTreeSet<Partition>| partitions.iter().copied().collect::<Vec<_>>();
-    catalog.ensure_partitions(&table.name, &listed(partitions))?;
-    catalog.ensure_partitions(&format!("{}{REJECTS_SUFFIX}", table.name), &listed(reject_partitions))?;
+    catalog.ensure_partitions(&TableName::rows(&table.name), &listed(partitions))?;
+    catalog.ensure_partitions(&TableName::rejects(&table.name), &listed(reject_partitions))?;
     Ok(is_new)
 }
 

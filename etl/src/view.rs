@@ -8,8 +8,8 @@ mod rigado;
 
 use std::fmt;
 
-use iotlake_flatten::naming::PARTITION_KEYS;
-use iotlake_flatten::{Identity, Schema};
+use iotlake_flatten::layout::PARTITION_KEYS;
+use iotlake_flatten::{ColumnType, Identity, Schema};
 use serde::{Deserialize, Serialize};
 
 pub use rigado::rigado_view;
@@ -54,12 +54,13 @@ pub enum ViewType {
 impl ViewType {
     /// The type's name in Glue and Hive.
     pub fn hive_type(self) -> &'static str {
-        match self {
-            ViewType::String => "string",
-            ViewType::Integer => "bigint",
-            ViewType::Decimal => "double",
-            ViewType::Boolean => "boolean",
-        }
+        let ty = match self {
+            ViewType::String => ColumnType::Text,
+            ViewType::Integer => ColumnType::Long,
+            ViewType::Decimal => ColumnType::Double,
+            ViewType::Boolean => ColumnType::Boolean,
+        };
+        ty.hive()
     }
 }
 

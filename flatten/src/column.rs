@@ -68,6 +68,11 @@ impl Texts {
     pub fn bytes(&self) -> &[u8] {
         &self.bytes
     }
+
+    /// The same, to be kept without being copied.
+    pub(crate) fn into_bytes(self) -> Vec<u8> {
+        self.bytes
+    }
 }
 
 /// The values of a column, by kind.

@@ -119,6 +119,16 @@ impl Declared {
 }
 
 /// What a table promises: declared columns and the options under which bytes become columns.
+///
+/// ```
+/// use iotlake_flatten::{Contract, Schema, Type};
+///
+/// let contract = Contract::empty().declare("ts", Type::Timestamp).declare("device.raw", Type::Json);
+/// // Declared columns are there before the first record, in this order.
+/// let schema = Schema::new(contract);
+/// let names: Vec<&str> = schema.columns().iter().map(|column| column.name.as_str()).collect();
+/// assert_eq!(names, ["ts", "device.raw"]);
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Contract {
     /// How integers of undeclared paths are kept.

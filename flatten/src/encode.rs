@@ -19,7 +19,7 @@ use std::io::Write;
 use std::ops::Range;
 use std::sync::Arc;
 
-use arrow::datatypes::{DataType, Field, Schema as ArrowSchema, TimeUnit};
+use arrow::datatypes::{Field, Schema as ArrowSchema};
 use parquet::arrow::ArrowSchemaConverter;
 use parquet::basic::{self, ZstdLevel};
 use parquet::errors::ParquetError;
@@ -30,7 +30,8 @@ use parquet::schema::types::ColumnDescPtr;
 use rayon::iter::{IndexedParallelIterator, IntoParallelRefIterator, ParallelIterator};
 
 use crate::column::{Cells, Texts, Values};
-use crate::naming::{self, OVERFLOW, RECORD, SOURCE};
+use crate::layout::{self, ColumnType, EngineColumn, LAYOUT, OVERFLOW, metadata};
+use crate::naming;
 use crate::part::{Part, SettledPart};
 use crate::path::Kind;
 use crate::reject::Reject;
@@ -38,25 +39,6 @@ use crate::schema::Schema;
 use chunk::{Chunk, Column, Content, Scattered, Scratch};
 
 pub use file::FileWriter;
-
-/// Version of the layout of output files. Files of different layouts may differ byte by byte though they say the same.
-pub const LAYOUT: u32 = 2;
-
-/// Keys of the metadata in every file.
-pub mod metadata {
-    /// The identity of the source.
-    pub const SOURCE: &str = "iotlake.source";
-    /// The number of the part in its source.
-    pub const PART: &str = "iotlake.part";
-    /// The range of bytes of the decompressed source that the part accounts for, `begin-end`.
-    pub const SPAN: &str = "iotlake.span";
-    /// [`super::LAYOUT`].
-    pub const LAYOUT: &str = "iotlake.layout";
-    /// The options of the run that decide what the file holds.
-    pub const OPTIONS: &str = "iotlake.options";
-    /// JSON list of the columns with name, path and kind.
-    pub const COLUMNS: &str = "iotlake.columns";
-}
 
 /// How pages are compressed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -159,8 +141,7 @@ impl Encoder<'_> {
         self.write(part, &ready, stretches.iter().map(|rows| rows.len()).sum(), described)
     }
 
-    /// The file of the rejects of a part: `_source`, `_record`, `offset`, `length`, `line` (bigint), `reason`, `sha256`
-    /// (string), `bytes` (binary).
+    /// The file of the rejects of a part, with the columns of [`layout::REJECTS`].
     ///
     /// # Errors
     /// If the Parquet writer fails.
@@ -170,35 +151,39 @@ impl Encoder<'_> {
 
     fn reject_columns(&self, part: &Part) -> Vec<Source<'_>> {
         let rejects = &part.rejects;
-        let long = |name, value: fn(&Reject) -> u64| {
+        let long = |column, value: fn(&Reject) -> u64| {
             let values = rejects.iter().map(|reject| value(reject) as i64).collect();
-            Source::required(name, DataType::Int64, Content::Longs(Cow::Owned(values)))
+            Source::required(column, Content::Longs(Cow::Owned(values)))
         };
         fn texts(texts: Texts) -> Content<'static> {
             let places = 0..texts.len();
             Content::Texts(Cow::Owned(texts), places)
         }
-        let mut ready = self.lineage(rejects.iter().map(|reject| reject.record as i64));
-        ready.push(long("offset", |reject| reject.offset));
-        ready.push(long("length", |reject| reject.length));
-        ready.push(long("line", |reject| reject.line));
         let mut reasons = Texts::default();
         rejects.iter().for_each(|reject| reasons.push(reject.reason.code().as_bytes()));
-        ready.push(Source::required("reason", DataType::Utf8, texts(reasons)));
         let mut digests = Texts::default();
         rejects.iter().for_each(|reject| digests.push(naming::hexadecimal(&reject.sha256).as_bytes()));
-        ready.push(Source::required("sha256", DataType::Utf8, texts(digests)));
-        let mut bytes = Texts::default();
-        rejects.iter().for_each(|reject| bytes.push(&reject.bytes));
-        ready.push(Source::required("bytes", DataType::Binary, texts(bytes)));
+        let mut kept = Texts::default();
+        rejects.iter().for_each(|reject| kept.push(&reject.bytes));
+        let [_, _, offset, length, line, reason, sha256, bytes] = &layout::REJECTS;
+        let mut ready = self.lineage(rejects.iter().map(|reject| reject.record as i64));
+        ready.extend([
+            long(offset, |reject| reject.offset),
+            long(length, |reject| reject.length),
+            long(line, |reject| reject.line),
+            Source::required(reason, texts(reasons)),
+            Source::required(sha256, texts(digests)),
+            Source::required(bytes, texts(kept)),
+        ]);
         ready
     }
 
     /// `_source` and `_record`.
     fn lineage(&self, records: impl Iterator<Item = i64>) -> Vec<Source<'_>> {
+        let [source, record, _] = &layout::ENGINE;
         vec![
-            Source::required(SOURCE, DataType::Utf8, Content::Constant(self.source)),
-            Source::required(RECORD, DataType::Int64, Content::Longs(records.collect())),
+            Source::required(source, Content::Constant(self.source)),
+            Source::required(record, Content::Longs(records.collect())),
         ]
     }
 
@@ -285,8 +270,8 @@ enum Source<'a> {
 
 impl<'a> Source<'a> {
     /// A column in which every row has a value.
-    fn required(name: &str, ty: DataType, values: Content<'a>) -> Source<'a> {
-        let field = Arc::new(Field::new(name, ty, false));
+    fn required(column: &EngineColumn, values: Content<'a>) -> Source<'a> {
+        let field = Arc::new(Field::new(column.name, column.ty.arrow(), false));
         Source::Ready(Column { field, rows: None, first_row: 0, values })
     }
 
@@ -349,16 +334,5 @@ impl<'a> Column<'a> {
 
 /// The field of a table's column.
 fn nullable(name: &str, kind: Kind) -> Arc<Field> {
-    Arc::new(Field::new(name, data_type(kind), true))
-}
-
-/// The Arrow type of columns of `kind`.
-pub fn data_type(kind: Kind) -> DataType {
-    match kind {
-        Kind::Double => DataType::Float64,
-        Kind::Long => DataType::Int64,
-        Kind::Boolean => DataType::Boolean,
-        Kind::String | Kind::Json => DataType::Utf8,
-        Kind::Timestamp => DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())),
-    }
+    Arc::new(Field::new(name, ColumnType::from(kind).arrow(), true))
 }

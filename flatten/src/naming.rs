@@ -12,23 +12,15 @@ use std::collections::HashSet;
 
 use sha2::{Digest, Sha256};
 
+use crate::layout::{ENGINE, PARTITION_KEYS};
 use crate::path::{Identity, Path};
 
 /// The longest name QuickSight takes, in bytes (AWS CloudFormation, `AWS::QuickSight::DataSet InputColumn`).
 pub const MAX_NAME: usize = 127;
 
-/// The column that holds the identity of the source of a row.
-pub const SOURCE: &str = "_source";
-/// The column that holds the number of the record in its source, from 1.
-pub const RECORD: &str = "_record";
-/// The column that holds, as one JSON object, the fields of a record that have no column.
-pub const OVERFLOW: &str = "_overflow";
-/// The partition keys of every table. Their values are zero-padded strings.
-pub const PARTITION_KEYS: [&str; 4] = ["year", "month", "day", "hour"];
-
 /// Whether `name` belongs to the engine: a partition key or a column every table has.
 pub fn is_reserved(name: &str) -> bool {
-    [SOURCE, RECORD, OVERFLOW].contains(&name) || PARTITION_KEYS.contains(&name)
+    ENGINE.iter().any(|column| column.name == name) || PARTITION_KEYS.contains(&name)
 }
 
 /// The name for `identity`.

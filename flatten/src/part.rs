@@ -317,6 +317,11 @@ impl SettledPart {
     pub fn overflow(&self) -> Option<&Cells> {
         self.overflow.as_ref()
     }
+
+    /// The part and the cells of `_overflow`, to be used up.
+    pub(crate) fn into_parts(self) -> (Part, Option<Cells>) {
+        (self.part, self.overflow)
+    }
 }
 
 impl Deref for SettledPart {

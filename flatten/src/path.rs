@@ -48,17 +48,6 @@ impl Kind {
             Kind::Timestamp => "timestamp",
         }
     }
-
-    /// The type's name in Athena, Glue and Hive DDL.
-    pub fn hive_type(self) -> &'static str {
-        match self {
-            Kind::Double => "double",
-            Kind::Long => "bigint",
-            Kind::Boolean => "boolean",
-            Kind::String | Kind::Json => "string",
-            Kind::Timestamp => "timestamp",
-        }
-    }
 }
 
 impl fmt::Display for Kind {

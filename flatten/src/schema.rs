@@ -42,6 +42,19 @@ pub enum SchemaError {
 /// The columns of a table and its contract. Appending is the only change there is.
 ///
 /// The columns every table has (`_source`, `_record`, `_overflow`) and the partition keys are not listed here.
+///
+/// ```
+/// use iotlake_flatten::{Contract, Identity, Kind, Path, Schema, Type};
+///
+/// let mut schema = Schema::new(Contract::empty().declare("ts", Type::Timestamp));
+/// let temperature = Path::new(["m", "Temperature"]);
+/// assert_eq!(schema.register(&Identity::new(temperature.clone(), Kind::Double)).name, "m.temperature");
+/// assert_eq!(schema.register(&Identity::new(temperature, Kind::String)).name, "m.temperature.string");
+/// // What it is kept as gives the same schema again.
+/// let again = Schema::from_columns(schema.contract().clone(), schema.columns().to_vec())?;
+/// assert_eq!(again, schema);
+/// # Ok::<(), iotlake_flatten::SchemaError>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Schema {
     contract: Contract,

@@ -1,10 +1,9 @@
 //! One Parquet file against the schema of its table, by its footer.
 
 use std::collections::{HashMap, HashSet};
-use std::fmt;
 
-use iotlake_flatten::naming::{OVERFLOW, PARTITION_KEYS, RECORD, SOURCE};
-use iotlake_flatten::{Kind, TableColumn, metadata};
+use iotlake_flatten::layout::{ENGINE, EngineColumn, PARTITION_KEYS, RECORD, REJECTS};
+use iotlake_flatten::{ColumnType, TableColumn, metadata};
 use parquet::basic::{Compression, LogicalType, TimeUnit, Type};
 use parquet::file::metadata::{FileMetaData, ParquetMetaData, ParquetMetaDataReader};
 use parquet::file::statistics::Statistics;
@@ -21,97 +20,61 @@ const TAIL: u64 = 64 << 10;
 /// The bytes behind the footer: its length and the magic number.
 const TRAILER: u64 = 8;
 
-/// Physical and logical type of a column.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Shape {
-    Double,
-    Long,
-    Boolean,
-    Text,
-    Timestamp,
-    Bytes,
-}
-
-impl Shape {
-    fn of(kind: Kind) -> Shape {
-        match kind {
-            Kind::Double => Shape::Double,
-            Kind::Long => Shape::Long,
-            Kind::Boolean => Shape::Boolean,
-            Kind::String | Kind::Json => Shape::Text,
-            Kind::Timestamp => Shape::Timestamp,
+/// Whether a file may hold values of type `ty` so.
+fn is_stored_as(ty: ColumnType, column: &ColumnDescriptor) -> bool {
+    let logical = column.logical_type_ref();
+    // Repeated or nested, it is a list or a struct whatever its leaf is.
+    let is_flat = column.max_rep_level() == 0 && column.path().parts().len() == 1;
+    let (physical, fits) = match ty {
+        ColumnType::Double => (Type::DOUBLE, logical.is_none()),
+        ColumnType::Long => (Type::INT64, logical.is_none_or(|ty| *ty == LogicalType::integer(64, true))),
+        ColumnType::Boolean => (Type::BOOLEAN, logical.is_none()),
+        ColumnType::Text => (Type::BYTE_ARRAY, logical == Some(&LogicalType::String)),
+        ColumnType::Timestamp => {
+            (Type::INT64, logical == Some(&LogicalType::timestamp(true, TimeUnit::MICROS)))
         }
-    }
-
-    fn is_that_of(self, column: &ColumnDescriptor) -> bool {
-        let logical = column.logical_type_ref();
-        // Repeated or nested, it is a list or a struct whatever its leaf is.
-        let is_flat = column.max_rep_level() == 0 && column.path().parts().len() == 1;
-        let (physical, fits) = match self {
-            Shape::Double => (Type::DOUBLE, logical.is_none()),
-            Shape::Long => (Type::INT64, logical.is_none_or(|ty| *ty == LogicalType::integer(64, true))),
-            Shape::Boolean => (Type::BOOLEAN, logical.is_none()),
-            Shape::Text => (Type::BYTE_ARRAY, logical == Some(&LogicalType::String)),
-            Shape::Timestamp => {
-                (Type::INT64, logical == Some(&LogicalType::timestamp(true, TimeUnit::MICROS)))
-            }
-            Shape::Bytes => (Type::BYTE_ARRAY, logical.is_none()),
-        };
-        is_flat && fits && column.physical_type() == physical
-    }
+        ColumnType::Bytes => (Type::BYTE_ARRAY, logical.is_none()),
+    };
+    is_flat && fits && column.physical_type() == physical
 }
 
-impl fmt::Display for Shape {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Shape::Double => "DOUBLE",
-            Shape::Long => "INT64",
-            Shape::Boolean => "BOOLEAN",
-            Shape::Text => "BYTE_ARRAY (String)",
-            Shape::Timestamp => "INT64 (Timestamp, microseconds, UTC)",
-            Shape::Bytes => "BYTE_ARRAY",
-        })
+/// The words of Parquet for a type.
+fn stored(ty: ColumnType) -> &'static str {
+    match ty {
+        ColumnType::Double => "DOUBLE",
+        ColumnType::Long => "INT64",
+        ColumnType::Boolean => "BOOLEAN",
+        ColumnType::Text => "BYTE_ARRAY (String)",
+        ColumnType::Timestamp => "INT64 (Timestamp, microseconds, UTC)",
+        ColumnType::Bytes => "BYTE_ARRAY",
     }
 }
 
 /// What the files of a table may hold.
 pub(super) struct Expected {
-    /// By name: place and shape.
-    columns: HashMap<String, (usize, Shape)>,
+    /// By name: place and type.
+    columns: HashMap<String, (usize, ColumnType)>,
     /// The table's own columns; `None` for rejects.
     own: Option<Vec<TableColumn>>,
 }
 
-/// The columns that every data file may have, in front of the table's own.
-const EVERY: [(&str, Shape); 3] = [(SOURCE, Shape::Text), (RECORD, Shape::Long), (OVERFLOW, Shape::Text)];
-
 impl Expected {
     pub(super) fn data(table: &Table) -> Expected {
         let own = table.schema.columns().to_vec();
-        let shapes = own.iter().map(|column| (column.name.as_str(), Shape::of(column.identity.kind)));
-        Expected { columns: Expected::places(EVERY.into_iter().chain(shapes)), own: Some(own) }
+        let types = own.iter().map(|column| (column.name.as_str(), column.identity.kind.into()));
+        let columns = Expected::places(ENGINE.iter().map(|column| (column.name, column.ty)).chain(types));
+        Expected { columns, own: Some(own) }
     }
 
     pub(super) fn rejects() -> Expected {
-        let columns = [
-            (SOURCE, Shape::Text),
-            (RECORD, Shape::Long),
-            ("offset", Shape::Long),
-            ("length", Shape::Long),
-            ("line", Shape::Long),
-            ("reason", Shape::Text),
-            ("sha256", Shape::Text),
-            ("bytes", Shape::Bytes),
-        ];
-        Expected { columns: Expected::places(columns.into_iter()), own: None }
+        let columns = REJECTS.iter().map(|column| (column.name, column.ty));
+        Expected { columns: Expected::places(columns), own: None }
     }
 
-    fn places<'a>(columns: impl Iterator<Item = (&'a str, Shape)>) -> HashMap<String, (usize, Shape)> {
-        columns.enumerate().map(|(place, (name, shape))| (name.to_owned(), (place, shape))).collect()
-    }
-
-    pub(super) fn is_rejects(&self) -> bool {
-        self.own.is_none()
+    fn places<'a>(
+        columns: impl Iterator<Item = (&'a str, ColumnType)>,
+    ) -> HashMap<String, (usize, ColumnType)> {
+        columns.enumerate().map(|(place, (name, ty))| (name.to_owned(), (place, ty))).collect()
     }
 }
 
@@ -294,22 +257,22 @@ fn check_columns(file: &FileMetaData, expected: &Expected, find: &mut impl FnMut
             find(Rule::ColumnName, format!("column `{name}` {reason}"));
             continue;
         }
-        let Some((place, shape)) = expected.columns.get(name) else {
+        let Some((place, ty)) = expected.columns.get(name) else {
             find(Rule::UnknownColumn, format!("column `{name}` is not in the table"));
             continue;
         };
-        if !shape.is_that_of(column) {
+        if !is_stored_as(*ty, column) {
             let logical = column.logical_type_ref().map(|ty| format!(" ({ty:?})")).unwrap_or_default();
             let found = format!("{}{logical}", column.physical_type());
-            find(Rule::ColumnType, format!("column `{name}` is {found} and in the table {shape}"));
+            find(Rule::ColumnType, format!("column `{name}` is {found} and in the table {}", stored(*ty)));
         }
         if last.is_some_and(|last| *place < last) {
             find(Rule::ColumnOrder, format!("column `{name}` stands behind one that the table has later"));
         }
         last = Some(*place);
     }
-    for name in [SOURCE, RECORD] {
-        if !seen.contains(name) {
+    for EngineColumn { name, .. } in ENGINE.iter().filter(|column| column.required) {
+        if !seen.contains(*name) {
             find(Rule::Lineage, format!("column `{name}` is missing"));
         }
     }
@@ -338,7 +301,7 @@ fn check_metadata(file: &FileMetaData, expected: &Expected, find: &mut impl FnMu
         }
         return;
     };
-    let is_own = |name: &&str| !EVERY.iter().any(|(every, _)| every == name);
+    let is_own = |name: &&str| !ENGINE.iter().any(|every| every.name == *name);
     let columns = file.schema_descr().columns();
     let found: Vec<_> =
         columns.iter().map(|column| column.path().parts()[0].as_str()).filter(is_own).collect();

@@ -10,7 +10,7 @@ use std::sync::OnceLock;
 
 use super::file::Facts;
 use super::{Audit, Depth, Finding, Rule};
-use crate::catalog::REJECTS_SUFFIX;
+use crate::catalog::{Side, TableName};
 use crate::digest::{Digest, source_hash};
 use crate::error::Error;
 use crate::ledger::{Counts, Ledger, Output, Receipt};
@@ -104,10 +104,8 @@ impl Claims {
         self.files.get(key)
     }
 
-    /// The receipt of a source of `table`, or of the table whose rejects `table` holds.
+    /// The receipt of a source of `table`.
     pub(super) fn receipt(&self, table: &str, source: &str) -> Option<&Held> {
-        let table =
-            table.strip_suffix(REJECTS_SUFFIX).filter(|table| self.tables.contains(*table)).unwrap_or(table);
         self.by_source.get(&(table.to_owned(), source.to_owned())).map(|place| &self.receipts[*place])
     }
 
@@ -124,10 +122,10 @@ impl Claims {
         }
         check_balance(&receipt, &mut find);
         let held = self.receipts.len();
-        let sides =
-            [(table.to_owned(), &receipt.outputs), (format!("{table}{REJECTS_SUFFIX}"), &receipt.rejects)];
+        let sides = [(Side::Rows, &receipt.outputs), (Side::Rejects, &receipt.rejects)];
         let mut files = Vec::new();
-        for (folder, outputs) in sides {
+        for (side, outputs) in sides {
+            let folder = TableName::new(table, side);
             for output in outputs {
                 if let Some(reason) = check_key(&folder, &receipt, &output.key) {
                     find(Rule::ReceiptOutput, format!("names {}, which {reason}", output.key));
@@ -212,8 +210,8 @@ fn check_balance(receipt: &Receipt, find: &mut impl FnMut(Rule, String)) {
 }
 
 /// Why `key` cannot be that of a file in `folder` that is `receipt`'s.
-fn check_key(folder: &str, receipt: &Receipt, key: &str) -> Option<String> {
-    if !key.starts_with(folder) || !key[folder.len()..].starts_with('/') {
+fn check_key(folder: &TableName, receipt: &Receipt, key: &str) -> Option<String> {
+    if key.split_once('/').is_none_or(|(first, _)| first != folder.to_string()) {
         return Some(format!("does not lie in {folder}/"));
     }
     let name = key.rsplit('/').next().and_then(FileName::parse);
@@ -224,10 +222,10 @@ fn check_key(folder: &str, receipt: &Receipt, key: &str) -> Option<String> {
     if named.revision != receipt.revision {
         return Some(format!("is of revision {}; the receipt is of {}", named.revision, receipt.revision));
     }
-    let Some(Place { partition: hour, .. }) = Place::parse(folder, key) else {
+    let Some(Place { partition: hour, .. }) = Place::parse(&folder.name, key) else {
         return Some("lies in the folder of no hour".to_owned());
     };
-    let by_arrival = receipt.options.partition_by == PartitionBy::Arrival || folder.ends_with(REJECTS_SUFFIX);
+    let by_arrival = receipt.options.partition_by == PartitionBy::Arrival || folder.side == Side::Rejects;
     let expected = receipt.options.hour.unwrap_or(Partition::UNKNOWN);
     (by_arrival && hour != expected)
         .then(|| format!("lies in another hour than that of its source, {expected}"))

@@ -5,7 +5,7 @@ use std::time::SystemTime;
 
 use super::file::{self, Owner};
 use super::{Audit, receipts};
-use crate::catalog::REJECTS_SUFFIX;
+use crate::catalog::{Side, TableName};
 use crate::error::Error;
 use crate::place::FileName;
 use crate::storage::Storage;
@@ -35,7 +35,7 @@ pub(crate) fn unclaimed(storage: &dyn Storage, tables: &BTreeSet<String>) -> Res
     let claims = receipts::read(storage, &mut Audit::default())?;
     let mut found = Vec::new();
     for table in tables.union(&claims.tables) {
-        for folder in [table.clone(), format!("{table}{REJECTS_SUFFIX}")] {
+        for folder in Side::BOTH.map(|side| TableName::new(table, side)) {
             let mut listed = Vec::new();
             storage.list(&format!("{folder}/"), &mut |meta| {
                 if claims.of(&meta.key).is_none() {
@@ -50,7 +50,7 @@ pub(crate) fn unclaimed(storage: &dyn Storage, tables: &BTreeSet<String>) -> Res
                     Owner::Unknown => None,
                     Owner::Source(source) => Some(source),
                 };
-                let receipt = source.as_deref().and_then(|source| claims.receipt(&folder, source));
+                let receipt = source.as_deref().and_then(|source| claims.receipt(table, source));
                 found.push(Unclaimed {
                     table: table.clone(),
                     bytes: meta.size,

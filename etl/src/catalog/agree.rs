@@ -3,7 +3,7 @@
 //! Options must be the same: they decide what the bytes of files are. Declarations may add to those of the table, where
 //! nothing is known yet; where the table has columns already, a declaration must not send values elsewhere.
 
-use iotlake_flatten::{Contract, Declared, Identity, Schema};
+use iotlake_flatten::{ColumnType, Contract, Declared, Identity, Schema};
 
 use super::{CatalogError, Result, Table};
 
@@ -65,7 +65,7 @@ fn undeclared(schema: &Schema, declared: &Declared) -> Option<String> {
     let mut columns = schema.columns().iter();
     if let Some(column) = columns.find(|column| column.identity.path == *path) {
         let kind = column.identity.kind;
-        return (declared.ty.kind() != Some(kind)).then(|| kind.hive_type().to_owned());
+        return (declared.ty.kind() != Some(kind)).then(|| ColumnType::from(kind).hive().to_owned());
     }
     // `json` and `ignore` also take what lies below the path.
     let takes_below = matches!(declared.ty.word(), "json" | "ignore");

@@ -4,7 +4,7 @@ use std::thread;
 
 use iotlake_flatten::{Contract, Declared, Identity, Kind, LAYOUT, Numbers, Path, Schema, Type};
 
-use super::{Catalog, CatalogError, Table};
+use super::{Catalog, CatalogError, Table, TableName};
 use crate::partition::{Partition, PartitionBy};
 use crate::view::{Expression, View, ViewColumn, ViewType};
 
@@ -164,20 +164,29 @@ fn no_column_is_lost(catalog: &dyn Catalog, writers: usize) {
 
 fn partitions(catalog: &dyn Catalog) {
     let hour = |hour| Partition::new(2026, 3, 1, hour).unwrap();
-    assert_eq!(catalog.partitions("evolve").unwrap(), []);
-    assert_eq!(catalog.ensure_partitions("evolve", &[hour(5), hour(4), hour(5)]).unwrap(), 2);
-    assert_eq!(catalog.ensure_partitions("evolve", &[hour(5), Partition::UNKNOWN]).unwrap(), 1);
-    assert_eq!(catalog.ensure_partitions("evolve_rejects", &[hour(6)]).unwrap(), 1);
-    assert_eq!(catalog.partitions("evolve").unwrap(), [Partition::UNKNOWN, hour(4), hour(5)]);
-    assert_eq!(catalog.partitions("evolve_rejects").unwrap(), [hour(6)]);
+    assert_eq!(catalog.partitions(&TableName::rows("evolve")).unwrap(), []);
+    assert_eq!(
+        catalog.ensure_partitions(&TableName::rows("evolve"), &[hour(5), hour(4), hour(5)]).unwrap(),
+        2
+    );
+    assert_eq!(
+        catalog.ensure_partitions(&TableName::rows("evolve"), &[hour(5), Partition::UNKNOWN]).unwrap(),
+        1
+    );
+    assert_eq!(catalog.ensure_partitions(&TableName::rejects("evolve"), &[hour(6)]).unwrap(), 1);
+    assert_eq!(
+        catalog.partitions(&TableName::rows("evolve")).unwrap(),
+        [Partition::UNKNOWN, hour(4), hour(5)]
+    );
+    assert_eq!(catalog.partitions(&TableName::rejects("evolve")).unwrap(), [hour(6)]);
     let hours: Vec<_> = (0..24).map(hour).collect();
     let new: usize = thread::scope(|scope| {
-        let ensure = || catalog.ensure_partitions("race", &hours).unwrap();
+        let ensure = || catalog.ensure_partitions(&TableName::rows("race"), &hours).unwrap();
         let writers: Vec<_> = (0..4).map(|_| scope.spawn(ensure)).collect();
         writers.into_iter().map(|writer| writer.join().unwrap()).sum()
     });
     assert_eq!(new, 24, "each partition is new to exactly one writer");
-    assert_eq!(catalog.partitions("race").unwrap(), hours);
+    assert_eq!(catalog.partitions(&TableName::rows("race")).unwrap(), hours);
 }
 
 fn views(catalog: &dyn Catalog) {

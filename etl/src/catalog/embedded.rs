@@ -11,7 +11,7 @@ use std::time::Duration;
 use iotlake_flatten::{Identity, Schema, TableColumn};
 
 use super::{
-    Catalog, CatalogError, Evolved, Result, Table, agree, check_name, check_partitioned, document, register,
+    Catalog, CatalogError, Evolved, Result, Table, TableName, agree, check_name, document, register,
 };
 use crate::partition::Partition;
 use crate::storage::{Put, Storage, Swap};
@@ -33,7 +33,7 @@ const LONGEST_WAIT: Duration = Duration::from_millis(250);
 pub struct EmbeddedCatalog {
     storage: Arc<dyn Storage>,
     /// Partitions known to be there, so that a long run asks once for each. They are never removed.
-    known: Mutex<HashSet<(String, Partition)>>,
+    known: Mutex<HashSet<(TableName, Partition)>>,
 }
 
 impl EmbeddedCatalog {
@@ -81,8 +81,8 @@ impl EmbeddedCatalog {
         Ok(names)
     }
 
-    fn ensure_partition(&self, table: &str, partition: Partition) -> Result<bool> {
-        let entry = (table.to_owned(), partition);
+    fn ensure_partition(&self, table: &TableName, partition: Partition) -> Result<bool> {
+        let entry = (table.clone(), partition);
         if self.known.lock().expect("nothing panics while it is held").contains(&entry) {
             return Ok(false);
         }
@@ -145,8 +145,8 @@ impl Catalog for EmbeddedCatalog {
         Ok(Evolved { table, registered, conflicts })
     }
 
-    fn ensure_partitions(&self, table: &str, partitions: &[Partition]) -> Result<usize> {
-        check_partitioned(table)?;
+    fn ensure_partitions(&self, table: &TableName, partitions: &[Partition]) -> Result<usize> {
+        table.check()?;
         let mut new = 0;
         for partition in partitions {
             new += usize::from(self.ensure_partition(table, *partition)?);
@@ -154,8 +154,8 @@ impl Catalog for EmbeddedCatalog {
         Ok(new)
     }
 
-    fn partitions(&self, table: &str) -> Result<Vec<Partition>> {
-        check_partitioned(table)?;
+    fn partitions(&self, table: &TableName) -> Result<Vec<Partition>> {
+        table.check()?;
         let names = self.names(&format!("{PARTITIONS}{table}/"))?;
         Ok(names.iter().filter_map(|folder| Partition::from_folder(folder)).collect())
     }

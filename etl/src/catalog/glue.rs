@@ -28,10 +28,7 @@ use aws_sdk_glue::types::{DatabaseInput, Table as Definition, TableInput};
 use iotlake_flatten::{Identity, Schema, TableColumn};
 
 use self::definition::{Entry, Flaw};
-use super::{
-    Catalog, CatalogError, Evolved, REJECTS_SUFFIX, Result, Table, agree, check_name, check_partitioned,
-    register,
-};
+use super::{Catalog, CatalogError, Evolved, Result, Table, TableName, agree, check_name, register};
 use crate::aws::{Aws, remote};
 use crate::partition::Partition;
 use crate::remote::{Fault, RemoteError};
@@ -206,7 +203,7 @@ impl GlueCatalog {
 
     /// Makes the table of the rejects of `name` if there is none.
     fn ensure_rejects(&self, name: &str) -> Result<()> {
-        let rejects = format!("{name}{REJECTS_SUFFIX}");
+        let rejects = TableName::rejects(name).to_string();
         for attempt in 0..ATTEMPTS {
             if let Some(definition) = self.definition(&rejects)? {
                 return match definition::entry(&definition) {
@@ -338,13 +335,13 @@ impl Catalog for GlueCatalog {
         Ok(Evolved { table, registered, conflicts })
     }
 
-    fn ensure_partitions(&self, table: &str, partitions: &[Partition]) -> Result<usize> {
-        check_partitioned(table)?;
+    fn ensure_partitions(&self, table: &TableName, partitions: &[Partition]) -> Result<usize> {
+        table.check()?;
         self.create_partitions(table, partitions)
     }
 
-    fn partitions(&self, table: &str) -> Result<Vec<Partition>> {
-        check_partitioned(table)?;
+    fn partitions(&self, table: &TableName) -> Result<Vec<Partition>> {
+        table.check()?;
         self.list_partitions(table)
     }
 

@@ -5,7 +5,7 @@ use std::sync::{Mutex, MutexGuard};
 
 use iotlake_flatten::{Identity, Schema};
 
-use super::{Catalog, CatalogError, Evolved, Result, Table, agree, check_name, check_partitioned, register};
+use super::{Catalog, CatalogError, Evolved, Result, Table, TableName, agree, check_name, register};
 use crate::partition::Partition;
 use crate::view::View;
 
@@ -16,7 +16,7 @@ pub struct MemoryCatalog(Mutex<State>);
 #[derive(Debug, Default)]
 struct State {
     tables: BTreeMap<String, Table>,
-    partitions: BTreeMap<String, BTreeSet<Partition>>,
+    partitions: BTreeMap<TableName, BTreeSet<Partition>>,
     views: BTreeMap<String, View>,
 }
 
@@ -76,14 +76,14 @@ impl Catalog for MemoryCatalog {
         }
     }
 
-    fn ensure_partitions(&self, table: &str, partitions: &[Partition]) -> Result<usize> {
-        check_partitioned(table)?;
+    fn ensure_partitions(&self, table: &TableName, partitions: &[Partition]) -> Result<usize> {
+        table.check()?;
         let mut state = self.state();
-        let known = state.partitions.entry(table.to_owned()).or_default();
+        let known = state.partitions.entry(table.clone()).or_default();
         Ok(partitions.iter().filter(|partition| known.insert(**partition)).count())
     }
 
-    fn partitions(&self, table: &str) -> Result<Vec<Partition>> {
+    fn partitions(&self, table: &TableName) -> Result<Vec<Partition>> {
         let state = self.state();
         Ok(state.partitions.get(table).into_iter().flatten().copied().collect())
     }

@@ -17,6 +17,7 @@ mod error;
 #[cfg(feature = "aws")]
 mod glue;
 mod memory;
+mod name;
 
 use std::fmt::Debug;
 
@@ -27,17 +28,11 @@ pub use error::CatalogError;
 #[cfg(feature = "aws")]
 pub use glue::GlueCatalog;
 pub use memory::MemoryCatalog;
+pub use name::{MAX_TABLE_NAME, Side, TableName, check_name};
 
 use crate::partition::{Partition, PartitionBy};
 use crate::source::KeyPattern;
 use crate::view::View;
-
-/// What follows a table's name in that of the table of its rejects.
-pub const REJECTS_SUFFIX: &str = "_rejects";
-
-/// The longest name of a table, in bytes: with [`REJECTS_SUFFIX`] and a file's extension it stays within the 255 that
-/// Glue and file systems allow.
-pub const MAX_TABLE_NAME: usize = 240;
 
 /// The result of asking a catalog.
 pub type Result<T, E = CatalogError> = std::result::Result<T, E>;
@@ -115,12 +110,10 @@ pub trait Catalog: Debug + Send + Sync {
     fn evolve(&self, name: &str, propose: &mut dyn FnMut(&Schema) -> Vec<Identity>) -> Result<Evolved>;
 
     /// Makes partitions known; those that are known already are success. Returns how many were new.
-    ///
-    /// `table` may be the table of a table's rejects.
-    fn ensure_partitions(&self, table: &str, partitions: &[Partition]) -> Result<usize>;
+    fn ensure_partitions(&self, table: &TableName, partitions: &[Partition]) -> Result<usize>;
 
     /// The known partitions of a table, sorted.
-    fn partitions(&self, table: &str) -> Result<Vec<Partition>>;
+    fn partitions(&self, table: &TableName) -> Result<Vec<Partition>>;
 
     /// Makes a view, in place of the one of the same name.
     fn put_view(&self, view: &View) -> Result<()>;
@@ -132,38 +125,6 @@ pub trait Catalog: Debug + Send + Sync {
     fn view(&self, name: &str) -> Result<Option<View>>;
 }
 
-/// Checks that `name` can be the name of a table or a view on every catalog.
-///
-/// # Errors
-/// [`CatalogError::InvalidName`] with what to write instead.
-pub fn check_name(name: &str) -> Result<()> {
-    let is_allowed = |c: char| matches!(c, 'a'..='z' | '0'..='9' | '_' | '-');
-    let reason = match name {
-        "" => "a name has at least one character".to_owned(),
-        name if name.starts_with(['_', '.']) => {
-            "query engines ignore names that begin with `_` or `.`; begin it with a letter".to_owned()
-        }
-        name if name.chars().any(|c| !is_allowed(c)) => {
-            let lower: String =
-                name.to_lowercase().chars().map(|c| if is_allowed(c) { c } else { '_' }).collect();
-            format!("only a-z, 0-9, `_` and `-` are allowed; `{lower}` would do")
-        }
-        name if name.ends_with(REJECTS_SUFFIX) => {
-            format!("`{REJECTS_SUFFIX}` marks the rejects of another table; choose another ending")
-        }
-        name if name.len() > MAX_TABLE_NAME => {
-            format!("it has {} bytes; at most {MAX_TABLE_NAME} are allowed", name.len())
-        }
-        _ => return Ok(()),
-    };
-    Err(CatalogError::InvalidName { name: name.to_owned(), reason })
-}
-
-/// As [`check_name`], for a table or the table of its rejects.
-fn check_partitioned(name: &str) -> Result<()> {
-    check_name(name.strip_suffix(REJECTS_SUFFIX).unwrap_or(name))
-}
-
 /// Registers what is new of `proposed`; what it appended.
 fn register(schema: &mut Schema, proposed: &[Identity]) -> Vec<TableColumn> {
     let before = schema.columns().len();
@@ -171,27 +132,4 @@ fn register(schema: &mut Schema, proposed: &[Identity]) -> Vec<TableColumn> {
         schema.register(identity);
     }
     schema.columns()[before..].to_vec()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_bad_name_is_refused_with_a_better_one() {
-        let message = |name: &str| check_name(name).unwrap_err().to_string();
-        assert_eq!(
-            message("My Table"),
-            "`My Table` cannot be a name: only a-z, 0-9, `_` and `-` are allowed; `my_table` would do"
-        );
-        assert!(message("x_rejects").contains("marks the rejects of another table"));
-        assert!(message("_x").contains("begin it with a letter"));
-        assert!(message(".x").contains("begin it with a letter"));
-        assert!(message("").contains("at least one character"));
-        assert!(message(&"x".repeat(241)).contains("241 bytes"));
-        for name in ["telemetry", "iot-data_2", &"x".repeat(240)] {
-            check_name(name).unwrap();
-        }
-        check_partitioned("telemetry_rejects").unwrap();
-    }
 }

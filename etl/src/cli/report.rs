@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use iotlake::backfill::Summary;
-use iotlake::catalog::REJECTS_SUFFIX;
+use iotlake::catalog::TableName;
 use iotlake::contract;
 use iotlake::partition::PartitionBy;
 use iotlake::pipeline::Counts;
@@ -104,7 +104,8 @@ impl Report<'_> {
             writeln!(text, "rejected: {}", reasons(&summary.rejects_by_reason))?;
             writeln!(
                 text,
-                "  see them: iotlake query {lake} 'SELECT reason, line, _source FROM \"{table}{REJECTS_SUFFIX}\"'"
+                "  see them: iotlake query {lake} 'SELECT reason, line, _source FROM \"{}\"'",
+                TableName::rejects(table)
             )?;
         }
         if counts.ignored > 0 {
@@ -145,7 +146,7 @@ impl Report<'_> {
         Ok(())
     }
 
-    /// For machines; documented in README.md.
+    /// For machines: all that the text says, and more of each account. Fields are only ever added.
     pub fn to_json(&self) -> String {
         let Report { settings, plan, summary, new_columns, seconds, .. } = self;
         let counts = &summary.counts;
@@ -171,7 +172,7 @@ impl Report<'_> {
             },
             "counts": counts,
             "rejects_by_reason": summary.rejects_by_reason,
-            "rejects_table": format!("{}{REJECTS_SUFFIX}", settings.table),
+            "rejects_table": TableName::rejects(&settings.table).to_string(),
             "new_columns": new_columns,
             "refused_columns": summary.columns.refused.iter().map(|identity| &identity.path).collect::<Vec<_>>(),
             "failures": failed.collect::<Vec<_>>(),

@@ -3,12 +3,12 @@
 
 use std::fmt::Write;
 
-use iotlake::catalog::{CatalogError, REJECTS_SUFFIX, Table};
+use iotlake::catalog::{CatalogError, Table, TableName};
 use iotlake::contract::table_to_toml;
 use iotlake::lake::Lake;
-use iotlake::view::{Dialect, Expression, View, ViewType};
-use iotlake_flatten::naming::{OVERFLOW, PARTITION_KEYS, RECORD, SOURCE};
-use iotlake_flatten::{Numbers, Path, TableColumn, Type};
+use iotlake::view::{Dialect, Expression, View};
+use iotlake_flatten::layout::{ENGINE, PARTITION_KEYS};
+use iotlake_flatten::{ColumnType, Numbers, Path, TableColumn, Type};
 use serde_json::json;
 
 use super::args::SchemaArgs;
@@ -86,13 +86,15 @@ fn to_text(lake: &Lake, table: &Table) -> Result<String, Failure> {
     );
     let mut rows = vec![["column", "type", "path", "from"].map(str::to_owned)];
     let engine = |name: &str, ty: &str, from: &str| [name, ty, "", from].map(str::to_owned);
-    rows.push(engine(SOURCE, "string", "the source of the row"));
-    rows.push(engine(RECORD, "bigint", "its record in the source, from 1"));
-    rows.push(engine(OVERFLOW, "string", "fields without a column, as JSON"));
+    rows.extend(ENGINE.iter().map(|column| engine(column.name, column.ty.hive(), column.about)));
     for column in table.schema.columns() {
         let (path, from) = (shown(&column.identity.path), from(table, column));
         let kind = column.identity.kind;
-        let ty = if kind.word() == "json" { "string (json)".to_owned() } else { kind.hive_type().to_owned() };
+        let ty = if kind.word() == "json" {
+            "string (json)".to_owned()
+        } else {
+            ColumnType::from(kind).hive().to_owned()
+        };
         rows.push([column.name.clone(), ty, path, from]);
     }
     for key in PARTITION_KEYS {
@@ -111,7 +113,7 @@ fn to_text(lake: &Lake, table: &Table) -> Result<String, Failure> {
     let views = lake.catalog.views()?;
     let views: Vec<_> =
         views.iter().filter(|view| view.table == table.name).map(|view| &*view.name).collect();
-    text.push_str(&format!("\nrejects: {}{REJECTS_SUFFIX}\n", table.name));
+    text.push_str(&format!("\nrejects: {}\n", TableName::rejects(&table.name)));
     if !views.is_empty() {
         text.push_str(&format!("views: {}\n", views.join(", ")));
     }
@@ -163,7 +165,7 @@ fn to_json(table: &Table) -> String {
     let columns = table.schema.columns().iter().map(|column| {
         json!({
             "name": column.name,
-            "type": column.identity.kind.hive_type(),
+            "type": ColumnType::from(column.identity.kind).hive(),
             "path": column.identity.path,
             "kind": column.identity.kind,
             "declared": !from(table, column).starts_with("discovered"),
@@ -179,7 +181,7 @@ fn to_json(table: &Table) -> String {
         "layout": table.layout,
         "columns": columns.collect::<Vec<_>>(),
         "ignored": ignored.map(|declared| &declared.path).collect::<Vec<_>>(),
-        "rejects": format!("{}{REJECTS_SUFFIX}", table.name),
+        "rejects": TableName::rejects(&table.name).to_string(),
     }))
 }
 
@@ -202,7 +204,7 @@ fn view_to_text(view: &View, table: &Table) -> String {
         {
             from.push_str("; NULL until the table has it");
         }
-        rows.push([column.name.clone(), type_name(column.ty).to_owned(), path, from]);
+        rows.push([column.name.clone(), column.ty.hive_type().to_owned(), path, from]);
     }
     write_aligned(&mut text, &rows);
     text
@@ -210,23 +212,13 @@ fn view_to_text(view: &View, table: &Table) -> String {
 
 fn view_to_json(view: &View, table: &Table) -> String {
     let columns =
-        view.columns.iter().map(|column| json!({ "name": column.name, "type": type_name(column.ty) }));
+        view.columns.iter().map(|column| json!({ "name": column.name, "type": column.ty.hive_type() }));
     pretty(&json!({
         "view": view.name,
         "table": view.table,
         "columns": columns.collect::<Vec<_>>(),
         "sql": view.to_sql(&table.schema, Dialect::Trino),
     }))
-}
-
-/// In the words of Athena, as for the columns of tables.
-fn type_name(ty: ViewType) -> &'static str {
-    match ty {
-        ViewType::String => "string",
-        ViewType::Integer => "bigint",
-        ViewType::Decimal => "double",
-        ViewType::Boolean => "boolean",
-    }
 }
 
 fn pretty(report: &serde_json::Value) -> String {

@@ -16,7 +16,7 @@ use tokio::task::JoinSet;
 use tokio::time::timeout_at;
 
 use super::event::{Announced, EventError, Message, Notice, Request};
-use super::telemetry::{Ended, Entry, Journal, chain, print};
+use super::telemetry::{Ended, Entry, Journal, Stopwatch, chain, print};
 use super::worker::{Finished, Worker, uri};
 
 /// Most objects at once, however much memory there is: each holds a connection or two.
@@ -30,6 +30,8 @@ const LONGEST: Duration = Duration::from_secs(24 * 3600);
 struct Times {
     /// How long it has in all.
     whole: Duration,
+    /// How much of it objects may use.
+    usable: Duration,
     /// Objects stop where they are.
     stop: Instant,
     /// The answer is given.
@@ -46,11 +48,8 @@ impl Times {
         // A tenth, so that what stops can finish the request that it is in.
         let margin = (whole / 10).clamp(Duration::from_millis(300), Duration::from_secs(10));
         let now = Instant::now();
-        Times {
-            whole,
-            stop: now + whole.saturating_sub(margin),
-            answer: now + whole.saturating_sub(margin / 3),
-        }
+        let usable = whole.saturating_sub(margin);
+        Times { whole, usable, stop: now + usable, answer: now + whole.saturating_sub(margin / 3) }
     }
 
     fn left(&self) -> Duration {
@@ -178,6 +177,7 @@ async fn process(
     let mut ended = HashMap::new();
     let mut tasks = JoinSet::new();
     let mut begun: HashMap<tokio::task::Id, String> = HashMap::new();
+    let mut watches: HashMap<String, Arc<Stopwatch>> = HashMap::new();
     for object in &objects {
         if worker.is_skipped(object) {
             note(journal, &mut ended, Finished::unbegun(uri(object), Ended::Skipped));
@@ -192,10 +192,11 @@ async fn process(
             note(journal, &mut ended, refused);
             continue;
         }
-        let (worker, object, stop) = (worker.clone(), object.clone(), times.stop);
-        let name = uri(&object);
+        let (worker, object) = (worker.clone(), object.clone());
+        let (watch, name) = (worker.watch(times.stop), uri(&object));
+        watches.insert(name.clone(), watch.clone());
         let task = tasks.spawn_blocking(move || {
-            let finished = worker.process(&object, stop);
+            let finished = worker.process(&object, watch, times.usable);
             drop((memory, place));
             finished
         });
@@ -214,10 +215,17 @@ async fn process(
     }
     tasks.detach_all();
     for object in &objects {
-        if !ended.contains_key(&uri(object)) {
-            let error = Some("the time of the invocation was over before it was done".to_owned());
-            note(journal, &mut ended, Finished { error, ..Finished::unbegun(uri(object), Ended::Postponed) });
+        if ended.contains_key(&uri(object)) {
+            continue;
         }
+        let finished = match watches.remove(&uri(object)) {
+            Some(watch) => worker.cut_short(object, watch, times.usable),
+            None => {
+                let error = Some("the time of the invocation was over before it was begun".to_owned());
+                Finished { error, ..Finished::unbegun(uri(object), Ended::Postponed) }
+            }
+        };
+        note(journal, &mut ended, finished);
     }
     ended
 }
@@ -248,7 +256,7 @@ fn note(journal: &Journal, ended: &mut HashMap<String, (Ended, String)>, finishe
         source: &source,
         ended: end,
         outcome: outcome.as_ref(),
-        watch: watch.as_ref(),
+        watch: watch.as_deref(),
         freshness,
         error,
         hint,

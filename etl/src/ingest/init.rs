@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::worker::Worker;
 use crate::backfill::{Options, ensure_table};
-use crate::catalog::REJECTS_SUFFIX;
+use crate::catalog::TableName;
 use crate::contract;
 use crate::error::Error;
 use crate::location::OpenError;
@@ -91,7 +91,7 @@ impl Worker {
             "table": table.name,
             "columns": table.schema.columns().len(),
             "partition_by": table.partition_by.to_string(),
-            "rejects": format!("{}{REJECTS_SUFFIX}", table.name),
+            "rejects": TableName::rejects(table.name).to_string(),
             "view": options.view.map(|view| view.name),
         }))
     }

@@ -36,6 +36,8 @@ pub enum Ended {
     Changed,
     /// Not attempted, or cut short, for want of time: it is delivered again.
     Postponed,
+    /// Cut short though it had a whole invocation and went on to its end: it would be again.
+    TooLong,
     /// Failed.
     Failed,
 }
@@ -50,6 +52,7 @@ impl Ended {
             Ended::Gone => "gone",
             Ended::Changed => "changed",
             Ended::Postponed => "postponed",
+            Ended::TooLong => "too_long",
             Ended::Failed => "failed",
         }
     }
@@ -63,25 +66,31 @@ impl Ended {
             Ended::Gone => "ObjectsGone",
             Ended::Changed => "SourceConflicts",
             Ended::Postponed => "ObjectsPostponed",
+            Ended::TooLong => "ObjectsTooLong",
             Ended::Failed => "ObjectsFailed",
         }
     }
 
     /// Whether whoever announced the object has to announce it again.
     pub fn is_failure(self) -> bool {
-        matches!(self, Ended::Changed | Ended::Postponed | Ended::Failed)
+        matches!(self, Ended::Changed | Ended::Postponed | Ended::TooLong | Ended::Failed)
     }
 
     fn level(self) -> &'static str {
         match self {
             Ended::Done | Ended::AlreadyDone | Ended::Skipped => "INFO",
             Ended::Gone | Ended::Postponed => "WARN",
-            Ended::Changed | Ended::Failed => "ERROR",
+            Ended::Changed | Ended::TooLong | Ended::Failed => "ERROR",
         }
     }
 }
 
-/// Where the time of one object went, and how fresh it was.
+/// The share of an invocation that counts as a whole one, and the share of it in which an object must have moved to be
+/// slow and not stuck.
+const WHOLE: f64 = 0.9;
+const LATELY: f64 = 0.2;
+
+/// Where the time of one object went, how far it came, and how fresh it was.
 #[derive(Debug)]
 pub struct Stopwatch {
     state: Mutex<State>,
@@ -97,14 +106,26 @@ struct State {
     stage: Stage,
     stages: BTreeMap<Stage, Duration>,
     newest: Option<i64>,
+    /// Stored bytes that were read, and when the last of them came.
+    bytes_read: u64,
+    moved: Instant,
+    parts: u64,
 }
 
 impl Stopwatch {
     /// Starts; the object is stopped when `until` has come.
     pub fn start(arrival: Path, until: Instant) -> Stopwatch {
         let now = Instant::now();
-        let state =
-            State { began: now, entered: now, stage: Stage::Ledger, stages: BTreeMap::new(), newest: None };
+        let state = State {
+            began: now,
+            entered: now,
+            stage: Stage::Ledger,
+            stages: BTreeMap::new(),
+            newest: None,
+            bytes_read: 0,
+            moved: now,
+            parts: 0,
+        };
         Stopwatch { state: Mutex::new(state), arrival, until }
     }
 
@@ -116,6 +137,26 @@ impl Stopwatch {
     /// The latest arrival that a record told, in microseconds since 1970.
     pub fn newest(&self) -> Option<i64> {
         self.lock().newest
+    }
+
+    /// Stored bytes that were read until now.
+    pub fn bytes_read(&self) -> u64 {
+        self.lock().bytes_read
+    }
+
+    /// Whether it had nearly all of an invocation, of which objects may use `usable`, and moved on until it was cut short. One
+    /// that waited for an answer meanwhile, or began late, may well be done when it is delivered again.
+    pub fn is_too_long(&self, usable: Duration) -> bool {
+        let state = self.lock();
+        let had = self.until.saturating_duration_since(state.began);
+        let waited = self.until.saturating_duration_since(state.moved);
+        state.bytes_read > 0 && had >= usable.mul_f64(WHOLE) && waited <= usable.mul_f64(LATELY)
+    }
+
+    /// How far it came.
+    fn progress(&self) -> Value {
+        let state = self.lock();
+        json!({"bytes_read": state.bytes_read, "parts": state.parts, "stage": state.stage})
     }
 
     fn stages(&self) -> Value {
@@ -134,6 +175,12 @@ impl Stopwatch {
 }
 
 impl Watch for Stopwatch {
+    fn read(&self, stored_bytes: u64) {
+        let mut state = self.lock();
+        state.bytes_read += stored_bytes;
+        state.moved = Instant::now();
+    }
+
     fn enter(&self, stage: Stage) {
         let mut state = self.lock();
         let now = Instant::now();
@@ -147,6 +194,7 @@ impl Watch for Stopwatch {
         let latest = part.latest(&self.arrival);
         let mut state = self.lock();
         state.newest = state.newest.max(latest);
+        state.parts += 1;
     }
 
     fn is_stopped(&self) -> bool {
@@ -226,6 +274,10 @@ impl Journal {
         line.insert("status".into(), entry.ended.word().into());
         if let Some(outcome) = entry.outcome.filter(|_| entry.ended == Ended::Done) {
             describe(&mut line, outcome);
+        }
+        if let Some(watch) = entry.watch.filter(|_| matches!(entry.ended, Ended::Postponed | Ended::TooLong))
+        {
+            line.insert("progress".into(), watch.progress());
         }
         if let Some(watch) = entry.watch {
             line.insert("stages_ms".into(), watch.stages());
@@ -345,6 +397,7 @@ impl Totals {
             Ended::Gone,
             Ended::Changed,
             Ended::Postponed,
+            Ended::TooLong,
             Ended::Failed,
         ] {
             let count = self.ended.get(&ended).copied().unwrap_or(0);
@@ -425,6 +478,36 @@ mod tests {
         let names: Vec<_> = stages.as_object().unwrap().keys().cloned().collect();
         assert_eq!(names, ["ledger", "read", "write"]);
         assert!(!watch.is_stopped());
+    }
+
+    #[test]
+    fn an_object_that_is_slow_is_told_from_one_that_is_stuck_or_came_late() {
+        let second = Duration::from_secs(1);
+        // In every case 10 s can be used.
+        let usable = 10 * second;
+        let cut_short = |had: Duration, waited: Duration, bytes: u64| {
+            let watch = Stopwatch::start(Path::dotted("ts"), Instant::now() + 60 * second);
+            watch.read(bytes);
+            let mut state = watch.lock();
+            state.began = watch.until - had;
+            state.moved = watch.until - waited;
+            drop(state);
+            watch.is_too_long(usable)
+        };
+        assert!(cut_short(10 * second, second, 1), "slow");
+        assert!(!cut_short(10 * second, 5 * second, 1), "stuck");
+        assert!(!cut_short(5 * second, second, 1), "late");
+        assert!(!cut_short(10 * second, second, 0), "nothing came");
+    }
+
+    #[test]
+    fn how_far_an_object_came_is_told() {
+        let watch = Stopwatch::start(Path::dotted("ts"), Instant::now());
+        watch.enter(Stage::Read);
+        watch.read(5);
+        watch.read(7);
+        assert_eq!(watch.progress(), json!({"bytes_read": 12, "parts": 0, "stage": "read"}));
+        assert_eq!(watch.bytes_read(), 12);
     }
 
     #[test]

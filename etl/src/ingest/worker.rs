@@ -12,7 +12,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use iotlake_flatten::{Limits, Path};
+use iotlake_flatten::Path;
 
 use super::budget::{Budget, Verdict};
 use super::event::Announced;
@@ -65,7 +65,7 @@ pub struct Finished {
     /// Its accounts, if it was ingested.
     pub outcome: Option<Outcome>,
     /// Where its time went, if it was begun.
-    pub watch: Option<Stopwatch>,
+    pub watch: Option<Arc<Stopwatch>>,
     /// Seconds from the arrival of its newest record until it can be queried.
     pub freshness: Option<f64>,
     /// Why it failed.
@@ -166,9 +166,34 @@ impl Worker {
         )
     }
 
-    /// Ingests an object; stops when `until` has come. Blocks.
-    pub fn process(&self, object: &Announced, until: Instant) -> Finished {
-        let watch = Stopwatch::start(Path::dotted(ARRIVAL), until);
+    /// What an object is watched by that has to stop when `until` has come.
+    pub fn watch(&self, until: Instant) -> Arc<Stopwatch> {
+        Arc::new(Stopwatch::start(Path::dotted(ARRIVAL), until))
+    }
+
+    /// How an object ended that was cut short for want of time. Objects may use `usable` of an invocation.
+    pub fn cut_short(&self, object: &Announced, watch: Arc<Stopwatch>, usable: Duration) -> Finished {
+        let read = watch.bytes_read();
+        let size = object.size.map_or(String::new(), |size| format!(" of {size}"));
+        let seconds = watch.elapsed().as_secs();
+        let (ended, error, hint) = if watch.is_too_long(usable) {
+            let error = format!(
+                "it was not done in {seconds} s, which is all that an invocation has: {read}{size} bytes were read, and \
+                 more deliveries will end the same way"
+            );
+            (Ended::TooLong, error, Some(self.backfill_command(object)))
+        } else {
+            let error = format!(
+                "the time of the invocation was over before it was done: {read}{size} bytes were read in {seconds} s"
+            );
+            (Ended::Postponed, error, None)
+        };
+        let error = Some(error);
+        Finished { error, hint, watch: Some(watch), ..Finished::unbegun(uri(object), ended) }
+    }
+
+    /// Ingests an object; stops when the time of `watch` has come. Objects may use `usable` of an invocation. Blocks.
+    pub fn process(&self, object: &Announced, watch: Arc<Stopwatch>, usable: Duration) -> Finished {
         let result = self.ingest(object, &watch);
         let mut finished = Finished::unbegun(uri(object), Ended::Failed);
         match result {
@@ -182,26 +207,20 @@ impl Worker {
                 finished.outcome = Some(outcome);
             }
             Ok(None) => finished.ended = Ended::Gone,
+            Err(PipelineError::Stopped) => return self.cut_short(object, watch, usable),
             Err(error) => {
                 finished.ended = match &error {
                     PipelineError::Changed { .. } => Ended::Changed,
-                    PipelineError::Stopped => Ended::Postponed,
                     _ => Ended::Failed,
                 };
                 finished.hint = match &error {
-                    PipelineError::Stopped => Some(self.backfill_command(object)),
                     PipelineError::Catalog(CatalogError::NoTable { .. }) => Some(
                         "make it with an `init` event; if it was deleted, restore it from a backup first"
                             .into(),
                     ),
                     error => error.hint().map(str::to_owned),
                 };
-                finished.error = Some(match error {
-                    PipelineError::Stopped => {
-                        "the time of the invocation was over before it was done".to_owned()
-                    }
-                    error => chain(&error),
-                });
+                finished.error = Some(chain(&error));
             }
         }
         finished.watch = Some(watch);
@@ -277,16 +296,13 @@ impl Worker {
     /// How sources are processed for a table that is partitioned so.
     pub(super) fn run(&self, partition_by: PartitionBy) -> Run {
         Run {
-            table: self.settings.table.clone(),
             partition_by,
             compression: self.settings.compression,
-            threads: 1,
-            replace: false,
             output_limit: self.settings.max_decoded_bytes,
             on_damage: self.settings.on_damage,
             // Nobody is there to be asked, and a device with a wrong clock must not hold up the others of its object.
             allow_missing_time: true,
-            limits: Limits::default(),
+            ..Run::new(&self.settings.table)
         }
     }
 }

@@ -13,7 +13,7 @@ use super::error::Halt;
 use super::sweep::{self, Sweep};
 use super::{Pipeline, PipelineError, Remark, leftovers};
 use crate::audit::file::Owner;
-use crate::catalog::CatalogError;
+use crate::catalog::{CatalogError, Side};
 use crate::ledger::{LedgerError, Receipt, Standing, first_key};
 use crate::place::Place;
 use crate::source::SourceObject;
@@ -178,8 +178,8 @@ impl Hold<'_> {
         record.columns = self.way.is_fixed.then_some(self.basis.columns);
         record.keys = self.name(revision, places);
         if revision > 0 {
-            let first = |of_rejects| first_key(self.table(), identity, self.source.hour, of_rejects);
-            replaced.extend([first(false), first(true)]);
+            let first = |side| first_key(self.table(), identity, self.source.hour, side);
+            replaced.extend(Side::BOTH.map(first));
             replaced.sort_unstable();
             replaced.dedup();
             record.replaced = replaced;
@@ -384,8 +384,8 @@ impl Hold<'_> {
         };
         let mut keys = Vec::new();
         if let State::Simple = &self.state {
-            let first = |of_rejects| first_key(self.table(), &receipt.source, self.source.hour, of_rejects);
-            keys.extend([first(false), first(true)]);
+            let first = |side| first_key(self.table(), &receipt.source, self.source.hour, side);
+            keys.extend(Side::BOTH.map(first));
         }
         self.release(&receipt, keys)?;
         if !self.pipeline.run.replace {

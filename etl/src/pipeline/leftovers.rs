@@ -7,7 +7,7 @@
 use std::collections::{HashMap, HashSet};
 
 use super::{PipelineError, attempt};
-use crate::catalog::REJECTS_SUFFIX;
+use crate::catalog::{Side, TableName};
 use crate::digest::source_hash;
 use crate::ledger::{LedgerError, Receipt};
 use crate::place::Place;
@@ -46,8 +46,8 @@ impl Leftovers {
         if replace {
             let wanted: HashSet<String> =
                 plan.sources.iter().map(|source| source_hash(&source.identity)).collect();
-            for folder in [format!("{table}/"), format!("{table}{REJECTS_SUFFIX}/")] {
-                storage.list(&folder, &mut |meta| {
+            for side in Side::BOTH {
+                storage.list(&format!("{}/", TableName::new(table, side)), &mut |meta| {
                     if let Some(place) = Place::parse(table, &meta.key)
                         && wanted.contains(&place.name.hash)
                     {

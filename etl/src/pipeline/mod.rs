@@ -26,7 +26,7 @@ use std::sync::{Arc, Mutex, PoisonError, mpsc};
 
 use iotlake_flatten::{Compression, Flattener, LAYOUT, Limits, Options, TableColumn};
 
-use crate::catalog::{CatalogError, REJECTS_SUFFIX, Table};
+use crate::catalog::{CatalogError, Side, Table, TableName};
 use crate::decode::{Damage, Decoder, OnDamage, Stored};
 use crate::lake::Lake;
 use crate::ledger::{Counts as Ledgered, LedgerError, Note, Placed, Receipt, ReceiptOptions};
@@ -78,6 +78,28 @@ pub struct Run {
     pub allow_missing_time: bool,
     /// Bounds on records, parts and tables.
     pub limits: Limits,
+}
+
+impl Run {
+    /// Most bytes that a source decodes to unless it is said otherwise: far beyond any object of a delivery stream, and
+    /// still an end to a compressed stream that would fill the disk.
+    pub const OUTPUT_LIMIT: u64 = 1 << 40;
+
+    /// Sources go to `table`, each row to the hour in its source's key, in files that everything reads (Snappy), one
+    /// thread a source; one that was ingested stays as it is, and one that is damaged fails.
+    pub fn new(table: impl Into<String>) -> Run {
+        Run {
+            table: table.into(),
+            partition_by: PartitionBy::Arrival,
+            compression: Compression::default(),
+            threads: 1,
+            replace: false,
+            output_limit: Run::OUTPUT_LIMIT,
+            on_damage: OnDamage::Fail,
+            allow_missing_time: false,
+            limits: Limits::default(),
+        }
+    }
 }
 
 /// Whether there was anything to do.
@@ -139,7 +161,7 @@ impl Outcome {
 #[derive(Debug)]
 pub struct Shared {
     table: Mutex<Arc<Table>>,
-    partitions: Mutex<HashSet<(bool, Partition)>>,
+    partitions: Mutex<HashSet<(Side, Partition)>>,
     leftovers: Leftovers,
 }
 
@@ -320,8 +342,8 @@ impl Pipeline<'_> {
             hold.begin(&mut [], false)?;
         }
         self.watch.enter(Stage::Register);
-        self.ensure_partitions(false, &written.partitions)?;
-        self.ensure_partitions(true, &written.reject_partitions)?;
+        self.ensure_partitions(Side::Rows, &written.partitions)?;
+        self.ensure_partitions(Side::Rejects, &written.reject_partitions)?;
         self.watch.enter(Stage::Receipt);
         hold.check()?;
         let receipt = Receipt {
@@ -364,24 +386,16 @@ impl Pipeline<'_> {
         })
     }
 
-    fn ensure_partitions(
-        &self,
-        of_rejects: bool,
-        partitions: &BTreeSet<Partition>,
-    ) -> Result<(), CatalogError> {
+    fn ensure_partitions(&self, side: Side, partitions: &BTreeSet<Partition>) -> Result<(), CatalogError> {
         let lock = || self.shared.partitions.lock().unwrap_or_else(PoisonError::into_inner);
         let known = lock().clone();
-        let unseen: Vec<Partition> = partitions
-            .iter()
-            .copied()
-            .filter(|partition| !known.contains(&(of_rejects, *partition)))
-            .collect();
+        let unseen: Vec<Partition> =
+            partitions.iter().copied().filter(|partition| !known.contains(&(side, *partition))).collect();
         if unseen.is_empty() {
             return Ok(());
         }
-        let suffix = if of_rejects { REJECTS_SUFFIX } else { "" };
-        self.lake.catalog.ensure_partitions(&format!("{}{suffix}", self.run.table), &unseen)?;
-        lock().extend(unseen.into_iter().map(|partition| (of_rejects, partition)));
+        self.lake.catalog.ensure_partitions(&TableName::new(&self.run.table, side), &unseen)?;
+        lock().extend(unseen.into_iter().map(|partition| (side, partition)));
         Ok(())
     }
 }

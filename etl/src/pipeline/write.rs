@@ -16,6 +16,7 @@ use super::error::Halt;
 use super::hold::{Hold, State};
 use super::watch::Stage;
 use super::{Pipeline, PipelineError};
+use crate::catalog::Side;
 use crate::digest::{Digest, source_hash};
 use crate::ledger::{Output, ReceiptOptions};
 use crate::partition::{Partition, PartitionBy};
@@ -127,16 +128,16 @@ impl<'a> Writer<'a> {
     /// The files that a part becomes, those of rows first; and how many rows have no time where one is due.
     fn files(&self, part: &Part) -> (Vec<File>, Untimed) {
         let of_key = self.source.hour.unwrap_or(Partition::UNKNOWN);
-        let place = |of_rejects, partition| {
+        let place = |side, partition| {
             let name = FileName { hash: self.hash.clone(), part: part.number, revision: 0 };
-            Place { of_rejects, partition, name }
+            Place { side, partition, name }
         };
         let mut files = Vec::new();
         let mut untimed = Untimed::default();
         match self.pipeline.run.partition_by.event() {
             _ if part.rows == 0 => {}
             None => {
-                files.push((place(false, of_key), Some(std::iter::once(0..part.rows).collect())));
+                files.push((place(Side::Rows, of_key), Some(std::iter::once(0..part.rows).collect())));
             }
             // Before the column that tells the time may find no room in the table.
             Some((path, zoneless)) => {
@@ -149,11 +150,11 @@ impl<'a> Writer<'a> {
                         pairs.filter(|(hour, utc)| hour.is_none() && utc.is_some()).count() as u64;
                 }
                 let partitions = partitioned(&hours).into_iter();
-                files.extend(partitions.map(|(partition, rows)| (place(false, partition), Some(rows))));
+                files.extend(partitions.map(|(partition, rows)| (place(Side::Rows, partition), Some(rows))));
             }
         }
         if !part.rejects.is_empty() {
-            files.push((place(true, of_key), None));
+            files.push((place(Side::Rejects, of_key), None));
         }
         (files, untimed)
     }

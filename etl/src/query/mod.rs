@@ -29,7 +29,7 @@ use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::prelude::{SessionConfig, SessionContext};
 use tokio::runtime::Runtime;
 
-use crate::catalog::REJECTS_SUFFIX;
+use crate::catalog::TableName;
 use crate::lake::Lake;
 use crate::view::Dialect;
 
@@ -114,9 +114,9 @@ impl Session {
         let mut session = Session { runtime, context, store, receipts, tables: Vec::new() };
         for name in catalog.tables()? {
             let Some(table) = catalog.table(&name)? else { continue };
-            let data = tables::data(&name, &table.schema)?;
+            let data = tables::rows(&name, &table.schema)?;
             session.register(&name, TableKind::Data, Arc::new(data))?;
-            let rejects_name = name + REJECTS_SUFFIX;
+            let rejects_name = TableName::rejects(name).to_string();
             let rejects = tables::rejects(&rejects_name)?;
             session.register(&rejects_name, TableKind::Rejects, Arc::new(rejects))?;
         }

@@ -10,7 +10,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::catalog::{Catalog, CatalogError, REJECTS_SUFFIX};
+use crate::catalog::{Catalog, CatalogError, Side, TableName};
 use crate::error::Error;
 use crate::ledger::{Ledger, LedgerError};
 use crate::partition::Partition;
@@ -37,7 +37,7 @@ struct Known {
     /// Sources with an attempt that was not completed.
     open: HashSet<String>,
     /// Partitions of the table and of its rejects.
-    partitions: HashSet<(bool, Partition)>,
+    partitions: HashSet<(Side, Partition)>,
 }
 
 /// Why files are not read.
@@ -93,7 +93,7 @@ impl Receipts {
     /// The objects below `folder` that are read.
     pub(super) fn list(&self, folder: &str) -> Result<Vec<ObjectMeta>, Error> {
         let name = folder.split('/').next().unwrap_or_default();
-        let table = name.strip_suffix(REJECTS_SUFFIX).unwrap_or(name);
+        let table = &*TableName::parse(name).name;
         let known = self.known(table)?;
         let mut files: Vec<(Option<Place>, ObjectMeta)> = Vec::new();
         self.storage.list(folder, &mut |meta| {
@@ -120,9 +120,8 @@ impl Receipts {
                     Some(names) => names.as_ref().is_some_and(|names| names.contains(&meta.key)),
                     None => known.receipts.contains_key(&name.hash),
                 });
-            let has_partition = place
-                .as_ref()
-                .is_some_and(|place| known.partitions.contains(&(place.of_rejects, place.partition)));
+            let has_partition =
+                place.as_ref().is_some_and(|place| known.partitions.contains(&(place.side, place.partition)));
             match (is_named, has_partition) {
                 (true, true) => read.push(meta.clone()),
                 (true, false) => self.leave(name, Reason::NoPartition, meta),
@@ -148,14 +147,13 @@ impl Receipts {
             Ok(())
         })?;
         let mut partitions = HashSet::new();
-        for of_rejects in [false, true] {
-            let suffix = if of_rejects { REJECTS_SUFFIX } else { "" };
-            let known = match self.catalog.partitions(&format!("{table}{suffix}")) {
+        for side in Side::BOTH {
+            let known = match self.catalog.partitions(&TableName::new(table, side)) {
                 // That a catalog without a table of rejects has none of its partitions is no news.
                 Err(CatalogError::NoTable { .. }) => Vec::new(),
                 known => known?,
             };
-            partitions.extend(known.into_iter().map(|partition| (of_rejects, partition)));
+            partitions.extend(known.into_iter().map(|partition| (side, partition)));
         }
         let known = Arc::new(Known { receipts, open, partitions });
         lock(&self.known).insert(table.to_owned(), known.clone());

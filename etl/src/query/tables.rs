@@ -5,11 +5,11 @@
 
 use std::sync::Arc;
 
-use datafusion::arrow::datatypes::{DataType, Field, Schema as ArrowSchema, TimeUnit};
+use datafusion::arrow::datatypes::{DataType, Field, Schema as ArrowSchema};
 use datafusion::datasource::file_format::parquet::ParquetFormat;
 use datafusion::datasource::listing::{ListingOptions, ListingTable, ListingTableConfig, ListingTableUrl};
-use iotlake_flatten::naming::{OVERFLOW, PARTITION_KEYS, RECORD, SOURCE};
-use iotlake_flatten::{Schema, data_type};
+use iotlake_flatten::layout::{ENGINE, EngineColumn, PARTITION_KEYS, REJECTS};
+use iotlake_flatten::{ColumnType, Schema};
 
 use super::QueryError;
 
@@ -17,34 +17,27 @@ use super::QueryError;
 /// escapes.
 pub(super) const LAKE_URL: &str = "lake://lake";
 
-/// The table in the folder `name`.
-pub(super) fn data(name: &str, schema: &Schema) -> Result<ListingTable, QueryError> {
-    let own = schema.columns().iter().map(|column| field(&column.name, data_type(column.identity.kind)));
-    let every =
-        [field(SOURCE, DataType::Utf8), field(RECORD, DataType::Int64), field(OVERFLOW, DataType::Utf8)];
-    listing(name, ArrowSchema::new(every.into_iter().chain(own).collect::<Vec<_>>()))
+/// The table whose rows are in the folder `name`.
+pub(super) fn rows(name: &str, schema: &Schema) -> Result<ListingTable, QueryError> {
+    let own = schema.columns().iter().map(|column| (column.name.as_str(), column.identity.kind.into()));
+    listing(name, ENGINE.iter().map(of_engine).chain(own))
 }
 
 /// The table of rejects in the folder `name`.
 pub(super) fn rejects(name: &str) -> Result<ListingTable, QueryError> {
-    let fields = [
-        (SOURCE, DataType::Utf8),
-        (RECORD, DataType::Int64),
-        ("offset", DataType::Int64),
-        ("length", DataType::Int64),
-        ("line", DataType::Int64),
-        ("reason", DataType::Utf8),
-        ("sha256", DataType::Utf8),
-        ("bytes", DataType::Binary),
-    ];
-    listing(name, ArrowSchema::new(fields.map(|(name, ty)| field(name, ty)).to_vec()))
+    listing(name, REJECTS.iter().map(of_engine))
 }
 
-fn field(name: &str, ty: DataType) -> Field {
-    Field::new(name, ty, true)
+fn of_engine(column: &EngineColumn) -> (&str, ColumnType) {
+    (column.name, column.ty)
 }
 
-fn listing(name: &str, schema: ArrowSchema) -> Result<ListingTable, QueryError> {
+fn listing<'a>(
+    name: &str,
+    columns: impl Iterator<Item = (&'a str, ColumnType)>,
+) -> Result<ListingTable, QueryError> {
+    let fields = columns.map(|(name, ty)| Field::new(name, ty.arrow(), true));
+    let schema = ArrowSchema::new(fields.collect::<Vec<_>>());
     let keys = PARTITION_KEYS.map(|key| (key.to_owned(), DataType::Utf8)).to_vec();
     let options = ListingOptions::new(Arc::new(ParquetFormat::default().with_force_view_types(false)))
         .with_file_extension(".parquet")
@@ -56,13 +49,5 @@ fn listing(name: &str, schema: ArrowSchema) -> Result<ListingTable, QueryError> 
 
 /// The word for a type in Athena.
 pub(super) fn type_name(ty: &DataType) -> String {
-    match ty {
-        DataType::Utf8 => "string".to_owned(),
-        DataType::Int64 => "bigint".to_owned(),
-        DataType::Float64 => "double".to_owned(),
-        DataType::Boolean => "boolean".to_owned(),
-        DataType::Binary => "binary".to_owned(),
-        DataType::Timestamp(TimeUnit::Microsecond, _) => "timestamp".to_owned(),
-        other => other.to_string(),
-    }
+    ColumnType::of_arrow(ty).map_or_else(|| ty.to_string(), |ty| ty.hive().to_owned())
 }

@@ -73,7 +73,7 @@ fn a_table_that_is_there_keeps_what_it_has() {
     let a = column("a", "a", Kind::Double);
     assert!(!write(&catalog, &rebuilt(vec![a.clone()])).unwrap());
     assert_eq!(catalog.table("t").unwrap().unwrap().schema.columns(), [ts, a]);
-    assert_eq!(catalog.partitions("t").unwrap().len(), 1);
+    assert_eq!(catalog.partitions(&TableName::rows("t")).unwrap().len(), 1);
     let other = rebuilt(vec![column("b", "a", Kind::Double)]);
     assert!(matches!(write(&catalog, &other), Err(RebuildError::Columns { .. })));
 }

@@ -4,7 +4,7 @@
 //! integer, fraction or text had three. The table keeps one clean `double` per measurement, and text beside it; this
 //! view splits them again. Which paths it reads, the contract `rigado` declares.
 
-use iotlake_flatten::naming::PARTITION_KEYS;
+use iotlake_flatten::layout::PARTITION_KEYS;
 use iotlake_flatten::{Identity, Kind, Path};
 
 use super::{Expression, View, ViewColumn, ViewType};

@@ -145,8 +145,13 @@ fn what_lands_in_the_bucket_is_read_through_glue() {
 /// All readers see the same `rows` rows in a table, in the partitions that the catalog knows.
 fn agree(account: &Account, lake: &Lake, table: &str, rows: u64) {
     let seen = account.read(table);
-    let partitions: Vec<Value> =
-        lake.catalog.partitions(table).unwrap().iter().map(|at| json!(at.values())).collect();
+    let partitions: Vec<Value> = lake
+        .catalog
+        .partitions(&iotlake::catalog::TableName::parse(table))
+        .unwrap()
+        .iter()
+        .map(|at| json!(at.values()))
+        .collect();
     assert_eq!(seen["partitions"], json!(partitions), "{table}");
     assert!(!partitions.is_empty(), "{table}");
     let counted = seen["athena"].as_array().unwrap();

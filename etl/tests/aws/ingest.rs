@@ -123,6 +123,7 @@ fn lines_metrics_and_receipts_tell_the_same() {
         ("ObjectsAlreadyDone", "already_done"),
         ("ObjectsFailed", "failed"),
         ("ObjectsPostponed", "postponed"),
+        ("ObjectsTooLong", "too_long"),
         ("SourceConflicts", "changed"),
         ("ObjectsGone", "gone"),
         ("ObjectsSkipped", "skipped"),

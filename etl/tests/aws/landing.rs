@@ -19,7 +19,7 @@ use iotlake::pipeline::Run;
 use iotlake::plan::{PlanOptions, Selection, plan};
 use iotlake::storage::{LocalStorage, MemoryStorage, S3Storage, Storage};
 use iotlake_fixtures::{Dirt, Gzip, Kit, SplitMix64};
-use iotlake_flatten::{Compression, Contract, Limits};
+use iotlake_flatten::{ColumnType, Compression, Contract, Limits};
 use serde_json::{Value, json};
 
 use crate::function::{Function, message, notification};
@@ -93,7 +93,7 @@ impl Account {
     pub fn columns(&self) -> Vec<(String, &'static str)> {
         let table = self.lake().catalog.table("events").unwrap().unwrap();
         let columns = table.schema.columns().iter();
-        columns.map(|column| (column.name.clone(), column.identity.kind.hive_type())).collect()
+        columns.map(|column| (column.name.clone(), ColumnType::from(column.identity.kind).hive())).collect()
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::atomic::AtomicBool;
 
 use iotlake::audit::{Depth, audit};
 use iotlake::backfill;
-use iotlake::catalog::GlueCatalog;
+use iotlake::catalog::{GlueCatalog, Side, TableName};
 use iotlake::lake::Lake;
 use iotlake::plan::{PlanOptions, Selection, plan};
 use iotlake::rebuild;
@@ -48,7 +48,7 @@ fn tables_that_were_deleted_are_made_again_as_they_were() {
 
     let now = || {
         let table = lake.catalog.table("events").unwrap();
-        let partitions = ["events", "events_rejects"].map(|name| lake.catalog.partitions(name).ok());
+        let partitions = Side::BOTH.map(|side| lake.catalog.partitions(&TableName::new("events", side)).ok());
         (table, partitions)
     };
     let was = now();

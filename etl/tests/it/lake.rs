@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use iotlake::catalog::{Catalog, EmbeddedCatalog, REJECTS_SUFFIX, Table};
+use iotlake::catalog::{Catalog, EmbeddedCatalog, Table, TableName};
 use iotlake::digest::{Digest, source_hash};
 use iotlake::ledger::{Counts, Ledger, Output, Receipt, ReceiptOptions};
 use iotlake::partition::{Partition, PartitionBy};
@@ -95,12 +95,13 @@ impl Lake {
         receipt.counts.ignored += part.ignored;
         if part.rows > 0 {
             let bytes = encoder.encode(&part, &schema).unwrap();
-            let output = self.put(table, partition, &identity, &part, &bytes, part.rows.into());
+            let table = TableName::rows(table);
+            let output = self.put(&table, partition, &identity, &part, &bytes, part.rows.into());
             receipt.outputs.push(output);
         }
         if !part.rejects.is_empty() {
             let bytes = encoder.encode_rejects(&part).unwrap();
-            let table = table.to_owned() + REJECTS_SUFFIX;
+            let table = TableName::rejects(table);
             let output = self.put(&table, partition, &identity, &part, &bytes, part.rejects.len() as u64);
             receipt.rejects.push(output);
         }
@@ -108,7 +109,7 @@ impl Lake {
 
     fn put(
         &self,
-        table: &str,
+        table: &TableName,
         partition: Partition,
         identity: &str,
         part: &Part,

@@ -4,6 +4,8 @@ mod attempts;
 mod audit;
 #[cfg(feature = "cli")]
 mod cli;
+#[cfg(feature = "query")]
+mod examples;
 #[cfg(feature = "cli")]
 mod kills;
 mod lake;

@@ -5,29 +5,18 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use iotlake::backfill::{self, Options, Summary};
-use iotlake::decode::OnDamage;
 use iotlake::lake::Lake;
 use iotlake::partition::PartitionBy;
 use iotlake::pipeline::Run;
 use iotlake::plan::{PlanOptions, Selection, plan};
 use iotlake::storage::{MemoryStorage, Storage};
 use iotlake_fixtures::{Dirt, Gzip, Kit};
-use iotlake_flatten::{Compression, Contract, Limits};
+use iotlake_flatten::Contract;
 
 /// Options under which `table` is made anew.
 pub fn options(contract: Contract, partition_by: PartitionBy) -> Options {
     Options {
-        run: Run {
-            table: "events".into(),
-            partition_by,
-            compression: Compression::Snappy,
-            threads: 1,
-            replace: false,
-            output_limit: u64::MAX,
-            on_damage: OnDamage::Fail,
-            allow_missing_time: true,
-            limits: Limits::default(),
-        },
+        run: Run { partition_by, allow_missing_time: true, ..Run::new("events") },
         contract,
         key_pattern: None,
         view: None,

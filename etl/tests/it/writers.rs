@@ -10,7 +10,7 @@ use std::thread;
 
 use iotlake::audit::{Depth, audit};
 use iotlake::backfill::{Options, Summary};
-use iotlake::catalog::REJECTS_SUFFIX;
+use iotlake::catalog::TableName;
 use iotlake::lake::Lake;
 use iotlake::ledger::{LedgerError, Output, Receipt};
 use iotlake::storage::{Body, MemoryStorage, ObjectMeta, Put, Storage, StorageError, Swap};
@@ -259,6 +259,8 @@ pub fn receipt(storage: &Arc<MemoryStorage>) -> Receipt {
 /// Keys of files of rows and rejects.
 pub fn files(storage: &MemoryStorage) -> BTreeMap<String, Vec<u8>> {
     let mut files = contents(storage);
-    files.retain(|key, _| key.starts_with("events/") || key.starts_with(&format!("events{REJECTS_SUFFIX}/")));
+    files.retain(|key, _| {
+        key.starts_with("events/") || key.starts_with(&format!("{}/", TableName::rejects("events")))
+    });
     files
 }

@@ -13,9 +13,9 @@ use std::sync::Arc;
 use arrow::datatypes::Field;
 use parquet::file::writer::SerializedFileWriter;
 
-use super::{EncodeError, Encoder, LAYOUT, Source, metadata, nullable};
+use super::{EncodeError, Encoder, Source, nullable};
 use crate::column::Cells;
-use crate::naming::OVERFLOW;
+use crate::layout::{LAYOUT, OVERFLOW, metadata};
 use crate::part::{Part, SettledPart};
 use crate::path::{Identity, Kind, Path};
 use crate::schema::{Schema, TableColumn};

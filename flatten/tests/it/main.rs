@@ -4,7 +4,9 @@
 
 mod agreement;
 mod encoding;
+mod examples;
 mod limits;
+mod record_batches;
 mod resumption;
 mod support;
 mod work;

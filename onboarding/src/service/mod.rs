@@ -1,6 +1,6 @@
 //! The service: create, get and delete a device, each repeatable, each resumable from wherever a call died.
 //!
-//! In come requests that are already checked; out come devices or [`Failure`]s. The order of effects is the design:
+//! In come requests that are already checked; out come devices or [`Failure`]s. The order of effects is what all rests on:
 //! record first (a conditional write), then the thing, a certificate that is inactive, its id and sealed key recorded,
 //! attachments, activation, and at last `active` in the record. Deletion is the reverse, in AWS's order.
 //!

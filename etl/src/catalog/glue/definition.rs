@@ -8,10 +8,10 @@
 //! what does not say what iotlake needs to know is refused rather than guessed at.
 
 use aws_sdk_glue::types::{Column, SerDeInfo, StorageDescriptor, Table as Definition, TableInput};
-use iotlake_flatten::naming::{OVERFLOW, PARTITION_KEYS, RECORD, SOURCE};
-use iotlake_flatten::{Contract, Identity, Kind, Path, Schema, TableColumn};
+use iotlake_flatten::layout::{ENGINE, EngineColumn, PARTITION_KEYS, REJECTS};
+use iotlake_flatten::{ColumnType, Contract, Identity, Kind, Path, Schema, TableColumn};
 
-use crate::catalog::{REJECTS_SUFFIX, Table};
+use crate::catalog::{Table, TableName};
 use crate::partition::PartitionBy;
 use crate::source::KeyPattern;
 
@@ -38,21 +38,6 @@ pub(super) const VIEW_TYPE: &str = "VIRTUAL_VIEW";
 const INPUT_FORMAT: &str = "org.apache.hadoop.hive.ql.io.parquet.MapredParquetInputFormat";
 const OUTPUT_FORMAT: &str = "org.apache.hadoop.hive.ql.io.parquet.MapredParquetOutputFormat";
 const SERDE: &str = "org.apache.hadoop.hive.ql.io.parquet.serde.ParquetHiveSerDe";
-
-/// The columns that every table has before its own, with their types.
-const EVERY_TABLE: [(&str, &str); 3] = [(SOURCE, "string"), (RECORD, "bigint"), (OVERFLOW, "string")];
-
-/// The columns of a table of rejects.
-const REJECTS: [(&str, &str); 8] = [
-    (SOURCE, "string"),
-    (RECORD, "bigint"),
-    ("offset", "bigint"),
-    ("length", "bigint"),
-    ("line", "bigint"),
-    ("reason", "string"),
-    ("sha256", "string"),
-    ("bytes", "binary"),
-];
 
 /// What an entry of a database is.
 #[derive(Debug, PartialEq, Eq)]
@@ -144,7 +129,7 @@ fn excerpt(text: &str) -> String {
 
 /// The table's own columns of all that it has.
 fn read_columns(columns: &[Column]) -> Result<Vec<TableColumn>, Flaw> {
-    for (name, ty) in EVERY_TABLE {
+    for EngineColumn { name, ty, .. } in ENGINE {
         match columns.iter().find(|column| column.name() == name) {
             Some(column) => check_type(column, ty)?,
             None => {
@@ -152,7 +137,7 @@ fn read_columns(columns: &[Column]) -> Result<Vec<TableColumn>, Flaw> {
             }
         }
     }
-    let own = columns.iter().filter(|column| EVERY_TABLE.iter().all(|(name, _)| column.name() != *name));
+    let own = columns.iter().filter(|column| ENGINE.iter().all(|every| column.name() != every.name));
     own.map(read_column).collect()
 }
 
@@ -174,11 +159,12 @@ fn read_column(column: &Column) -> Result<TableColumn, Flaw> {
     let word = parameter(KIND_PARAMETER)?;
     let kind = Kind::ALL.into_iter().find(|kind| kind.word() == word);
     let kind = kind.ok_or_else(|| unreadable(KIND_PARAMETER, word))?;
-    check_type(column, kind.hive_type())?;
+    check_type(column, kind.into())?;
     Ok(TableColumn { name: name.to_owned(), identity: Identity::new(path, kind) })
 }
 
-fn check_type(column: &Column, expected: &str) -> Result<(), Flaw> {
+fn check_type(column: &Column, expected: ColumnType) -> Result<(), Flaw> {
+    let expected = expected.hive();
     match column.r#type().unwrap_or("none") {
         ty if ty == expected => Ok(()),
         ty => Err(Flaw::Damaged(format!(
@@ -191,7 +177,7 @@ fn check_type(column: &Column, expected: &str) -> Result<(), Flaw> {
 /// The input that makes `table` with files at `location`.
 pub(super) fn of_table(table: &Table, location: String) -> TableInput {
     let own = table.schema.columns().iter().map(own_column);
-    let columns = EVERY_TABLE.iter().map(|(name, ty)| column(name, ty)).chain(own).collect();
+    let columns = ENGINE.iter().map(of_engine).chain(own).collect();
     let options = [
         (LAYOUT_PARAMETER, table.layout.to_string()),
         (PARTITION_BY_PARAMETER, table.partition_by.to_string()),
@@ -211,9 +197,9 @@ fn set_key_pattern(input: &mut TableInput, table: &Table) {
 
 /// The input that makes the table of the rejects of `table`.
 pub(super) fn of_rejects(table: &str, location: String) -> TableInput {
-    let columns = REJECTS.iter().map(|(name, ty)| column(name, ty)).collect();
+    let columns = REJECTS.iter().map(of_engine).collect();
     let options = [(REJECTS_PARAMETER, table.to_owned())];
-    parquet(&format!("{table}{REJECTS_SUFFIX}"), location, columns, options)
+    parquet(&TableName::rejects(table).to_string(), location, columns, options)
 }
 
 /// The input that changes `definition` to what `table` is now: its contract, and columns behind those that are there.
@@ -222,7 +208,7 @@ pub(super) fn changed(definition: &Definition, table: &Table) -> TableInput {
     let parameters = input.parameters.get_or_insert_default();
     parameters.insert(CONTRACT_PARAMETER.to_owned(), contract(table));
     set_key_pattern(&mut input, table);
-    let there = columns(definition).len() - EVERY_TABLE.len();
+    let there = columns(definition).len() - ENGINE.len();
     let new = table.schema.columns()[there..].iter().map(own_column);
     let descriptor = input.storage_descriptor.get_or_insert_with(|| StorageDescriptor::builder().build());
     descriptor.columns.get_or_insert_default().extend(new);
@@ -281,11 +267,15 @@ pub(super) fn column(name: &str, ty: &str) -> Column {
     Column::builder().name(name).r#type(ty).build().expect("it has a name")
 }
 
+fn of_engine(of: &EngineColumn) -> Column {
+    column(of.name, of.ty.hive())
+}
+
 fn own_column(own: &TableColumn) -> Column {
     let Identity { path, kind } = &own.identity;
     Column::builder()
         .name(&own.name)
-        .r#type(kind.hive_type())
+        .r#type(ColumnType::from(*kind).hive())
         .parameters(PATH_PARAMETER, path.to_json())
         .parameters(KIND_PARAMETER, kind.word())
         .build()

@@ -8,12 +8,12 @@ use std::collections::BTreeSet;
 
 use aws_sdk_glue::operation::get_partitions::GetPartitionsOutput;
 use aws_sdk_glue::types::{Column, ErrorDetail, PartitionError, PartitionInput, Table as Definition};
-use iotlake_flatten::naming::PARTITION_KEYS;
+use iotlake_flatten::layout::PARTITION_KEYS;
 
 use super::definition::{self, Entry};
 use super::{ALREADY_EXISTS, CONCURRENT_MODIFICATION, GlueCatalog, NOT_FOUND, code, wait};
 use crate::aws::answered;
-use crate::catalog::{CatalogError, REJECTS_SUFFIX, Result};
+use crate::catalog::{CatalogError, Result, Side, TableName};
 use crate::partition::Partition;
 use crate::remote::RemoteError;
 
@@ -28,18 +28,19 @@ const ATTEMPTS: u32 = 10;
 
 impl GlueCatalog {
     /// Makes partitions of a table, or of a table of rejects, known; how many were not.
-    pub(super) fn create_partitions(&self, name: &str, partitions: &[Partition]) -> Result<usize> {
+    pub(super) fn create_partitions(&self, table: &TableName, partitions: &[Partition]) -> Result<usize> {
         let partitions: Vec<Partition> =
             partitions.iter().copied().collect::<BTreeSet<_>>().into_iter().collect();
         if partitions.is_empty() {
             return Ok(0);
         }
+        let name = &*table.to_string();
         let definition = self.definition(name)?.ok_or_else(|| no_table(name))?;
-        match definition::entry(&definition) {
-            Entry::Table => {}
-            Entry::Rejects(of) if name.strip_suffix(REJECTS_SUFFIX) == Some(&*of) => {}
-            Entry::Foreign(reason) => return Err(self.foreign(name, reason)),
-            Entry::Rejects(_) | Entry::View => return Err(no_table(name)),
+        match (definition::entry(&definition), table.side) {
+            (Entry::Table, Side::Rows) => {}
+            (Entry::Rejects(of), Side::Rejects) if of == table.name => {}
+            (Entry::Foreign(reason), _) => return Err(self.foreign(name, reason)),
+            (Entry::Table | Entry::Rejects(_) | Entry::View, _) => return Err(no_table(name)),
         }
         self.check_location(name, &definition)?;
         let mut new = 0;
@@ -98,7 +99,8 @@ impl GlueCatalog {
     }
 
     /// The partitions of a table, sorted. Such as no writer of iotlake makes, `month=3`, are left out.
-    pub(super) fn list_partitions(&self, name: &str) -> Result<Vec<Partition>> {
+    pub(super) fn list_partitions(&self, table: &TableName) -> Result<Vec<Partition>> {
+        let name = &*table.to_string();
         let request = self.client.get_partitions().database_name(&self.database).table_name(name);
         let pages = request.exclude_column_schema(true).into_paginator();
         let pages = match self.aws.wait(pages.send().collect::<Result<Vec<_>, _>>()) {
