@@ -15,7 +15,7 @@ use crate::catalog::{CatalogError, Table};
 use crate::error::Error;
 use crate::lake::Lake;
 use crate::pipeline::{
-    Counts, Leftovers, Outcome, Pipeline, PipelineError, Remark, Run, Shared, Status, Watch,
+    Columns, Counts, Leftovers, Outcome, Pipeline, PipelineError, Remark, Run, Shared, Status, Watch,
 };
 use crate::plan::Plan;
 use crate::source::{KeyPattern, SourceObject};
@@ -69,6 +69,8 @@ pub struct Summary {
     pub counts: Counts,
     /// Their rejects by reason.
     pub rejects_by_reason: BTreeMap<&'static str, u64>,
+    /// What became of columns.
+    pub columns: Columns,
     /// What a person should know though nothing failed: damage in compressed streams.
     pub warnings: Vec<String>,
     /// The same of files that are there or were.
@@ -91,6 +93,7 @@ impl Summary {
             Ok(outcome) => {
                 self.done += 1;
                 self.counts.add(&outcome.counts);
+                self.columns.add(outcome.columns);
                 for (reason, count) in outcome.rejects_by_reason {
                     *self.rejects_by_reason.entry(reason).or_default() += count;
                 }
@@ -179,10 +182,18 @@ pub fn ensure_table(lake: &Lake, options: &Options) -> Result<Table, CatalogErro
     let run = &options.run;
     let schema = Schema::new(options.contract.clone());
     let table = Table::new(&run.table, schema, run.partition_by.clone());
-    let table = lake.catalog.create_table(&table.with_key_pattern(options.key_pattern.clone()))?;
-    if let Some(view) = &options.view
-        && lake.catalog.view(&view.name)?.as_ref() != Some(view)
+    let view = match &options.view {
+        Some(view) if lake.catalog.view(&view.name)?.as_ref() != Some(view) => Some(view),
+        _ => None,
+    };
+    // Before the table is made for it.
+    if let Some(view) = view
+        && lake.catalog.table(&view.name)?.is_some()
     {
+        return Err(CatalogError::taken(&view.name, "a table"));
+    }
+    let table = lake.catalog.create_table(&table.with_key_pattern(options.key_pattern.clone()))?;
+    if let Some(view) = view {
         lake.catalog.put_view(view)?;
     }
     Ok(table)

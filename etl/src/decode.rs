@@ -9,6 +9,7 @@
 //! ([`parts()`] sees to it); damage of the data is never confused with a failure to read it (the source is tried again);
 //! memory and output are bounded.
 
+mod foreign;
 mod gzip;
 mod parts;
 mod stored;
@@ -21,6 +22,7 @@ use gzip::Gzip;
 use stored::StoredBytes;
 use zstandard::Zstd;
 
+pub use foreign::Foreign;
 pub use parts::{Damage, Known, Unreadable, parts};
 
 /// The largest window of a zstd stream that is accepted, as a power of two: 128 MiB, what `zstd` itself accepts
@@ -93,7 +95,7 @@ impl std::str::FromStr for OnDamage {
 
     fn from_str(word: &str) -> Result<OnDamage, String> {
         let found = OnDamage::WORDS.iter().find(|(known, _)| *known == word);
-        found.map(|(_, choice)| *choice).ok_or_else(|| "`fail` or `reject` is due".to_owned())
+        found.map(|(_, choice)| *choice).ok_or_else(|| "expected `fail` or `reject`".to_owned())
     }
 }
 
@@ -134,6 +136,12 @@ pub enum DecodeError {
     /// The stored bytes could not be read: this says nothing about them.
     #[error("cannot read the source")]
     Io(#[from] io::Error),
+    /// The first bytes are those of a file that holds no JSON, or holds it in a way that is not read here.
+    #[error("this is {}; expected JSON in UTF-8, plain or compressed with gzip or zstd", kind.name)]
+    Foreign {
+        /// What it is.
+        kind: Foreign,
+    },
     /// The source was another one when it was read a second time.
     #[error("changed while it was being read")]
     Changed,
@@ -156,6 +164,7 @@ impl DecodeError {
                 "nothing of it was kept: fetch it again, or ask its sender for a whole one; to do without what no \
                  checksum verifies, say --on-damage reject (IOTLAKE_ON_DAMAGE of the function)",
             ),
+            DecodeError::Foreign { kind } => Some(kind.remedy),
             DecodeError::Changed => Some("wait until its writer is done, then run the same command again"),
             DecodeError::Io(_) => None,
         }
@@ -251,7 +260,7 @@ impl<R: Read> Decoder<R> {
     /// How the source is compressed; reads its first bytes if none have been read yet.
     ///
     /// # Errors
-    /// [`DecodeError::Io`].
+    /// [`DecodeError::Io`] and [`DecodeError::Foreign`].
     pub fn codec(&mut self) -> Result<Codec, DecodeError> {
         let method = match &mut self.method {
             Some(method) => method,
@@ -274,7 +283,7 @@ impl<R: Read> Decoder<R> {
     /// Reads what is left of the stored bytes without decoding it, and says what the source was.
     ///
     /// # Errors
-    /// [`DecodeError::Io`].
+    /// [`DecodeError::Io`] and [`DecodeError::Foreign`].
     pub fn finish(mut self) -> Result<Stored, DecodeError> {
         let codec = self.codec()?;
         let digest = self.drain()?;
@@ -288,19 +297,19 @@ impl<R: Read> Decoder<R> {
         Ok(self.stored.digest.finish())
     }
 
-    fn step(&mut self, buffer: &mut [u8]) -> io::Result<Step> {
+    fn step(&mut self, buffer: &mut [u8]) -> Result<Step, DecodeError> {
         let method = match &mut self.method {
             Some(method) => method,
             None => self.method.insert(Method::start(&mut self.stored)?),
         };
-        match method {
-            Method::Plain => Ok(match self.stored.read(buffer)? {
+        Ok(match method {
+            Method::Plain => match self.stored.read(buffer)? {
                 0 => Step::End,
                 count => Step::Bytes(count),
-            }),
-            Method::Gzip(gzip) => gzip.step(&mut self.stored, buffer),
-            Method::Zstd(zstd) => zstd.step(&mut self.stored, buffer),
-        }
+            },
+            Method::Gzip(gzip) => gzip.step(&mut self.stored, buffer)?,
+            Method::Zstd(zstd) => zstd.step(&mut self.stored, buffer)?,
+        })
     }
 
     fn fail(&mut self, fault: Fault) -> DecodeError {
@@ -330,11 +339,13 @@ impl<R> fmt::Debug for Decoder<R> {
 }
 
 impl Method {
-    fn start<R: Read>(stored: &mut StoredBytes<R>) -> io::Result<Method> {
-        Ok(match Codec::of(stored.fill()?) {
-            Codec::Plain => Method::Plain,
-            Codec::Gzip => Method::Gzip(Box::new(Gzip::new())),
-            Codec::Zstd => Method::Zstd(Box::new(Zstd::new()?)),
+    fn start<R: Read>(stored: &mut StoredBytes<R>) -> Result<Method, DecodeError> {
+        let bytes = stored.fill()?;
+        Ok(match (Codec::of(bytes), Foreign::of(bytes)) {
+            (Codec::Plain, Some(kind)) => return Err(DecodeError::Foreign { kind }),
+            (Codec::Plain, None) => Method::Plain,
+            (Codec::Gzip, _) => Method::Gzip(Box::new(Gzip::new())),
+            (Codec::Zstd, _) => Method::Zstd(Box::new(Zstd::new()?)),
         })
     }
 

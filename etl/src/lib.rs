@@ -75,6 +75,7 @@ pub mod lake;
 pub mod ledger;
 pub mod location;
 pub mod partition;
+pub mod peek;
 pub mod pipeline;
 pub mod place;
 pub mod plan;

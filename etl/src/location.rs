@@ -41,7 +41,7 @@ pub struct S3Location {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum LocationError {
     /// Nothing was typed.
-    #[error("a path or s3://bucket/prefix is due")]
+    #[error("expected a path or s3://bucket/prefix")]
     Empty,
     /// A URI of a kind that is not known.
     #[error(

@@ -8,7 +8,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use iotlake_flatten::Path;
-use iotlake_flatten::time::Hour;
+use iotlake_flatten::time::{Hour, Zoneless};
 use serde::{Deserialize, Serialize};
 
 /// An hour in UTC of the years 2000 to 2099, or [`Partition::UNKNOWN`]. Ordered by time, the unknown first.
@@ -138,18 +138,41 @@ pub enum PartitionBy {
     /// The hour in the key of its source. The default: it is what Firehose writes, and every record has it.
     #[default]
     Arrival,
-    /// The time at this path of the record itself.
+    /// The time at this path of the record itself. Text without a zone is none.
     Event(Path),
+    /// The same, and text without a zone is UTC.
+    EventUtc(Path),
+}
+
+impl PartitionBy {
+    /// Where the time of a record stands, and what it is without a zone; `None` if its source tells the hour.
+    pub fn event(&self) -> Option<(&Path, Zoneless)> {
+        match self {
+            PartitionBy::Arrival => None,
+            PartitionBy::Event(path) => Some((path, Zoneless::NoTime)),
+            PartitionBy::EventUtc(path) => Some((path, Zoneless::Utc)),
+        }
+    }
+
+    /// The same, where times without a zone are UTC; `None` if records have no say in it.
+    pub fn assuming_utc(self) -> Option<PartitionBy> {
+        match self {
+            PartitionBy::Arrival => None,
+            PartitionBy::Event(path) | PartitionBy::EventUtc(path) => Some(PartitionBy::EventUtc(path)),
+        }
+    }
 }
 
 impl fmt::Display for PartitionBy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            PartitionBy::Arrival => f.write_str("arrival"),
-            PartitionBy::Event(path) if path.keys().any(|key| key.is_empty() || key.contains(['.', '['])) => {
-                write!(f, "event:{}", path.to_json())
-            }
-            PartitionBy::Event(path) => write!(f, "event:{path}"),
+        let (word, path) = match self {
+            PartitionBy::Arrival => return f.write_str("arrival"),
+            PartitionBy::Event(path) => ("event", path),
+            PartitionBy::EventUtc(path) => ("event-utc", path),
+        };
+        match path.keys().any(|key| key.is_empty() || key.contains(['.', '['])) {
+            true => write!(f, "{word}:{}", path.to_json()),
+            false => write!(f, "{word}:{path}"),
         }
     }
 }
@@ -172,7 +195,7 @@ impl TryFrom<String> for PartitionBy {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
     "`{0}` is no way to partition: write `arrival`, or `event:` and the path of a time in the record, \
-     such as `event:ts` or `event:[\"key with.dot\",\"ts\"]`"
+     such as `event:ts` or `event:[\"key with.dot\",\"ts\"]`; `event-utc:` also reads times without a zone, as UTC"
 )]
 pub struct NotAPartitioning(pub String);
 
@@ -184,13 +207,18 @@ impl FromStr for PartitionBy {
         if text == "arrival" {
             return Ok(PartitionBy::Arrival);
         }
-        let path = text.strip_prefix("event:").ok_or_else(wrong)?;
+        let (word, path) = text.split_once(':').ok_or_else(wrong)?;
+        let by = match word {
+            "event" => PartitionBy::Event,
+            "event-utc" => PartitionBy::EventUtc,
+            _ => return Err(wrong()),
+        };
         let path = match path.starts_with('[') {
             true => serde_json::from_str::<Path>(path).map_err(|_| wrong())?,
             false if path.split('.').any(str::is_empty) => return Err(wrong()),
             false => Path::dotted(path),
         };
-        if path.is_empty() { Err(wrong()) } else { Ok(PartitionBy::Event(path)) }
+        if path.is_empty() { Err(wrong()) } else { Ok(by(path)) }
     }
 }
 
@@ -240,10 +268,12 @@ mod tests {
     fn a_partitioning_survives_being_written() {
         let dotted = PartitionBy::Event(Path::new(["a.b", "ts"]));
         assert_eq!(dotted.to_string(), r#"event:["a.b","ts"]"#);
-        for by in [PartitionBy::Arrival, PartitionBy::Event(Path::dotted("meta.ts")), dotted] {
+        let utc = dotted.clone().assuming_utc().unwrap();
+        assert_eq!(utc.to_string(), r#"event-utc:["a.b","ts"]"#);
+        for by in [PartitionBy::Arrival, PartitionBy::Event(Path::dotted("meta.ts")), dotted, utc] {
             assert_eq!(by.to_string().parse(), Ok(by));
         }
-        for text in ["", "event", "event:", "event:a..b", "event:[]", "Arrival"] {
+        for text in ["", "event", "event:", "event:a..b", "event:[]", "Arrival", "utc:ts"] {
             assert!(text.parse::<PartitionBy>().is_err(), "{text}");
         }
     }

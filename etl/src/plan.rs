@@ -71,7 +71,7 @@ pub enum PlanError {
         hidden: u64,
     },
     /// Keys that do not tell their hour, where it is needed.
-    #[error("{count} of {total} sources have no hour in their key, such as {}", examples.join(", "))]
+    #[error("no hour in the key of {count} of {total} sources, such as {}", examples.join(", "))]
     NoHour {
         /// Up to three of them.
         examples: Vec<String>,
@@ -111,8 +111,8 @@ impl PlanError {
                 Some("check the path; it is relative to the current folder")
             }
             PlanError::NoHour { .. } => Some(
-                "use --partition-by event:ts to file each record by its own time, \
-                 or say how the keys are written with --key-pattern '{yyyy}/{MM}/{dd}/{HH}/'",
+                "say how keys tell their hour with --key-pattern, such as '{yyyy}/{MM}/{dd}/{HH}/', or file each record \
+                 by its own time with --partition-by event:PATH",
             ),
             PlanError::Storage { source, .. } => source.hint(),
             PlanError::Open(error) => error.hint(),
@@ -197,7 +197,7 @@ pub fn open_local(path: impl AsRef<Path>) -> Result<(LocalStorage, Selection), P
 /// With what is wrong, for a message.
 pub fn check_known_as(uri: &str) -> Result<(), String> {
     if uri.trim().is_empty() {
-        return Err("a URI is due, such as s3://bucket/prefix".to_owned());
+        return Err("expected a URI, such as s3://bucket/prefix".to_owned());
     }
     if uri.trim() != uri || uri.contains(char::is_control) {
         return Err("it has white space at an end, or control characters".to_owned());

@@ -20,8 +20,8 @@ use iotlake_flatten::{Contract, Identity, Schema, SchemaError, TableColumn};
 use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
 
 use crate::audit::{Described, described};
-use crate::catalog::{Catalog, CatalogError, Table, TableName};
-use crate::ledger::{Ledger, LedgerError, Receipt};
+use crate::catalog::{Catalog, CatalogError, DataFile, Side, Table, TableName};
+use crate::ledger::{Ledger, LedgerError, Output, Receipt};
 use crate::partition::{Partition, PartitionBy};
 use crate::place::Place;
 use crate::source::KeyPattern;
@@ -30,14 +30,12 @@ use crate::storage::{ObjectMeta, Storage, StorageError};
 const RECEIPTS: &str = "_iotlake/receipts/";
 
 /// What files and receipts say of a table.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Rebuilt {
     /// The table.
     pub table: Table,
-    /// The partitions of its rows.
-    pub partitions: BTreeSet<Partition>,
-    /// The partitions of its rejects.
-    pub reject_partitions: BTreeSet<Partition>,
+    /// The files of rows and of rejects that receipts name.
+    pub named: BTreeMap<Side, Vec<DataFile>>,
     /// Files that were read.
     pub files: usize,
     /// Receipts that were read.
@@ -46,6 +44,14 @@ pub struct Rebuilt {
     pub unfilled: Vec<String>,
     /// How many pairs of neighbouring columns stand together in neither a file nor the contract.
     pub guessed: usize,
+}
+
+impl Rebuilt {
+    /// How many partitions there are on one side of the table.
+    pub fn partitions(&self, side: Side) -> usize {
+        let files = self.named.get(&side).into_iter().flatten();
+        files.map(|file| file.partition).collect::<BTreeSet<_>>().len()
+    }
 }
 
 /// Why a table cannot be made again.
@@ -139,7 +145,8 @@ pub fn read(
         (Some(layout), Some(partition_by)) => (layout, partition_by),
         _ => return Err(RebuildError::Nothing { table: name.to_owned() }),
     };
-    let files = files(storage, name)?;
+    let [rows, rejects] = Side::BOTH.map(|side| files(storage, &TableName::new(name, side)));
+    let (files, rejects) = (rows?, rejects?);
     let declared = Schema::new(contract.clone());
     let all = Columns::gather(declared.columns(), &files)?;
     let ordered = order::order(&all.registered, &all.lists).map_err(|place| RebuildError::Order {
@@ -162,9 +169,8 @@ pub fn read(
             layout,
             ..Table::new(name, schema, partition_by).with_key_pattern(Some(pattern.clone()))
         },
-        partitions: said.partitions,
-        reject_partitions: said.reject_partitions,
         files: files.len(),
+        named: named(name, said.outputs, [files, rejects]),
         receipts: said.receipts,
         guessed,
     })
@@ -175,7 +181,7 @@ pub fn read(
 /// # Errors
 /// [`RebuildError::Columns`] if the table that is there has other names for what the files have.
 pub fn write(catalog: &dyn Catalog, rebuilt: &Rebuilt) -> Result<bool, RebuildError> {
-    let Rebuilt { table, partitions, reject_partitions, .. } = rebuilt;
+    let Rebuilt { table, named, .. } = rebuilt;
     let is_new = catalog.table(&table.name)?.is_none();
     let there = if is_new {
         catalog.create_table(table)?
@@ -191,9 +197,9 @@ pub fn write(catalog: &dyn Catalog, rebuilt: &Rebuilt) -> Result<bool, RebuildEr
             return Err(RebuildError::Columns { name: column.name.clone(), one, other });
         }
     }
-    let listed = |partitions: &BTreeSet<Partition>| partitions.iter().copied().collect::<Vec<_>>();
-    catalog.ensure_partitions(&TableName::rows(&table.name), &listed(partitions))?;
-    catalog.ensure_partitions(&TableName::rejects(&table.name), &listed(reject_partitions))?;
+    for (side, files) in named {
+        catalog.commit(&TableName::new(&table.name, *side), files)?;
+    }
     Ok(is_new)
 }
 
@@ -203,8 +209,8 @@ struct Said {
     receipts: usize,
     layout: Option<u32>,
     partition_by: Option<PartitionBy>,
-    partitions: BTreeSet<Partition>,
-    reject_partitions: BTreeSet<Partition>,
+    /// Every file that a receipt names.
+    outputs: Vec<Output>,
 }
 
 impl Said {
@@ -229,15 +235,30 @@ impl Said {
             let (one, other) = (by.clone(), receipt.options.partition_by.clone());
             return Err(RebuildError::Options { table: table.to_owned(), one, other });
         }
-        let hour = |key: &str| Place::parse(table, key).map(|place| place.partition);
-        self.partitions.extend(receipt.outputs.iter().filter_map(|output| hour(&output.key)));
-        self.reject_partitions.extend(receipt.rejects.iter().filter_map(|output| hour(&output.key)));
+        self.outputs.extend(receipt.outputs.iter().chain(&receipt.rejects).cloned());
         Ok(())
     }
 }
 
-/// What every data file of a table says of itself, by its key.
-fn files(storage: &dyn Storage, table: &str) -> Result<BTreeMap<String, Described>, RebuildError> {
+/// The files that receipts name and that are there, by their side.
+fn named(
+    table: &str,
+    outputs: Vec<Output>,
+    mut files: [BTreeMap<String, Described>; 2],
+) -> BTreeMap<Side, Vec<DataFile>> {
+    let mut named: BTreeMap<Side, Vec<DataFile>> = BTreeMap::new();
+    for output in outputs {
+        let Some(Place { side, partition, .. }) = Place::parse(table, &output.key) else { continue };
+        let described = files.iter_mut().find_map(|files| files.remove(&output.key));
+        if let Some(Described { summary, .. }) = described {
+            named.entry(side).or_default().push(DataFile::named(output, partition, summary));
+        }
+    }
+    named
+}
+
+/// What every file on one side of a table says of itself, by its key.
+fn files(storage: &dyn Storage, table: &TableName) -> Result<BTreeMap<String, Described>, RebuildError> {
     let mut listed = Vec::new();
     storage.list(&format!("{table}/"), &mut |meta| {
         let is_hidden = meta.key.split('/').any(|part| part.starts_with(['_', '.']));

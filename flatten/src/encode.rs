@@ -13,6 +13,7 @@ mod bits;
 mod chunk;
 mod dictionary;
 mod file;
+mod summary;
 
 use std::borrow::Cow;
 use std::io::Write;
@@ -39,6 +40,7 @@ use crate::schema::Schema;
 use chunk::{Chunk, Column, Content, Scattered, Scratch};
 
 pub use file::FileWriter;
+pub use summary::{Bound, ColumnSummary, EncodedFile};
 
 /// How pages are compressed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -101,7 +103,7 @@ impl Encoder<'_> {
     ///
     /// # Errors
     /// [`EncodeError::NotRegistered`] if a column is not in `schema`.
-    pub fn encode(&self, part: &SettledPart, schema: &Schema) -> Result<Vec<u8>, EncodeError> {
+    pub fn encode(&self, part: &SettledPart, schema: &Schema) -> Result<EncodedFile, EncodeError> {
         self.encode_rows(part, std::slice::from_ref(&(0..part.rows)), schema)
     }
 
@@ -115,7 +117,7 @@ impl Encoder<'_> {
         part: &SettledPart,
         stretches: &[Range<u32>],
         schema: &Schema,
-    ) -> Result<Vec<u8>, EncodeError> {
+    ) -> Result<EncodedFile, EncodeError> {
         let records = stretches.iter().flat_map(|rows| &part.records[rows.start as usize..rows.end as usize]);
         let mut ready = self.lineage(records.map(|record| *record as i64));
         if let Some(cells) = part.overflow() {
@@ -145,7 +147,7 @@ impl Encoder<'_> {
     ///
     /// # Errors
     /// If the Parquet writer fails.
-    pub fn encode_rejects(&self, part: &SettledPart) -> Result<Vec<u8>, EncodeError> {
+    pub fn encode_rejects(&self, part: &SettledPart) -> Result<EncodedFile, EncodeError> {
         self.write(part, &self.reject_columns(part), part.rejects.len(), "[]".to_owned())
     }
 
@@ -193,7 +195,7 @@ impl Encoder<'_> {
         columns: &[Source<'_>],
         rows: usize,
         described: String,
-    ) -> Result<Vec<u8>, EncodeError> {
+    ) -> Result<EncodedFile, EncodeError> {
         let metadata = [
             (metadata::SOURCE, self.source.to_owned()),
             (metadata::PART, part.number.to_string()),
@@ -203,9 +205,11 @@ impl Encoder<'_> {
             (metadata::COLUMNS, described),
         ];
         let fields = columns.iter().map(|column| column.field().clone()).collect();
-        let mut file = self.open(Vec::new(), fields, &metadata)?;
+        let mut bytes = Vec::new();
+        let mut file = self.open(&mut bytes, fields, &metadata)?;
         self.write_row_group(&mut file, columns, rows)?;
-        Ok(file.into_inner()?)
+        let columns = ColumnSummary::of_footer(&file.close()?);
+        Ok(EncodedFile { bytes, rows: rows as u64, columns })
     }
 
     /// Begins a file.

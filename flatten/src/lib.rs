@@ -27,7 +27,7 @@ mod trie;
 
 pub use column::{Cells, Texts, Values};
 pub use contract::{Contract, Declared, Numbers, Type, UnknownType};
-pub use encode::{Compression, EncodeError, Encoder, FileWriter};
+pub use encode::{Bound, ColumnSummary, Compression, EncodeError, EncodedFile, Encoder, FileWriter};
 pub use flattener::{Flattener, Spares};
 pub use layout::{ColumnType, LAYOUT, metadata};
 pub use options::{Limits, Options};

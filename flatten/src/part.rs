@@ -23,7 +23,7 @@ use crate::overflow::Overflow;
 use crate::path::{Identity, Kind, Path};
 use crate::reject::Reject;
 use crate::schema::Schema;
-use crate::time::{self, Hour};
+use crate::time::{self, Hour, Zoneless};
 use crate::trie::{TOP, Trie};
 
 /// A column of a part: its identity and its cells, of which there is at least one.
@@ -81,6 +81,11 @@ impl Fit {
     /// Whether some column found no room.
     pub fn has_refused(&self) -> bool {
         !self.demoted.is_empty()
+    }
+
+    /// Columns that found no room: their values become JSON in the overflow of an object above them.
+    pub fn refused(&self) -> impl Iterator<Item = &Identity> {
+        self.demoted.iter().map(|(identity, _)| identity)
     }
 
     /// For each object with overflow, the number of keys that lead to the object whose column takes it in the end.
@@ -272,8 +277,8 @@ impl Part {
     }
 
     /// For each row the hour that the value at `path` tells, `None` where there is none or it is no time of this
-    /// century. Numbers are epoch seconds, milliseconds or microseconds, text is RFC 3339.
-    pub fn hours(&self, path: &Path) -> Vec<Option<Hour>> {
+    /// century. Numbers are epoch seconds, milliseconds or microseconds, text is RFC 3339, or `zoneless` says what it is.
+    pub fn hours(&self, path: &Path, zoneless: Zoneless) -> Vec<Option<Hour>> {
         let mut hours = vec![None; self.rows as usize];
         for PartColumn { identity, cells } in
             self.columns.iter().filter(|column| column.identity.path == *path)
@@ -281,7 +286,7 @@ impl Part {
             // Neighbours mostly share their hour; computing a calendar date for each would cost more than parsing.
             let mut last: Option<(i64, Option<Hour>)> = None;
             for (at, row) in cells.rows.iter().enumerate() {
-                let Some(micros) = micros(identity.kind, &cells.values, at) else { continue };
+                let Some(micros) = micros(identity.kind, &cells.values, at, zoneless) else { continue };
                 let index = micros.div_euclid(3_600_000_000);
                 hours[*row as usize] = match last {
                     Some((known, hour)) if known == index => hour,
@@ -297,11 +302,11 @@ impl Part {
     }
 
     /// The latest of the times that the rows tell at `path`, in microseconds since 1970; `None` where none tells a time
-    /// of this century. Numbers and text are read as [`Part::hours`] does.
+    /// of this century. Numbers and text are read as [`Part::hours`] does; text without a zone is no time.
     pub fn latest(&self, path: &Path) -> Option<i64> {
         let columns = self.columns.iter().filter(|column| column.identity.path == *path);
         let times = columns.flat_map(|PartColumn { identity, cells }| {
-            (0..cells.rows.len()).filter_map(|at| micros(identity.kind, &cells.values, at))
+            (0..cells.rows.len()).filter_map(|at| micros(identity.kind, &cells.values, at, Zoneless::NoTime))
         });
         times.filter(|micros| time::is_of_this_century(*micros)).max()
     }
@@ -335,13 +340,17 @@ impl From<SettledPart> for Part {
 }
 
 /// The time that value `at` of a column of `kind` tells, in microseconds since 1970.
-fn micros(kind: Kind, values: &Values, at: usize) -> Option<i64> {
+fn micros(kind: Kind, values: &Values, at: usize, zoneless: Zoneless) -> Option<i64> {
     match values {
         Values::Double(values) => time::micros_of_double(values[at]),
         Values::Long(values) if kind == Kind::Timestamp => Some(values[at]),
         Values::Long(values) => time::micros_of_long(values[at]),
         Values::Text(texts) if kind == Kind::String => {
-            std::str::from_utf8(texts.get(at)).ok().and_then(time::micros_of_text)
+            let text = std::str::from_utf8(texts.get(at)).ok()?;
+            time::micros_of_text(text).or_else(|| match zoneless {
+                Zoneless::NoTime => None,
+                Zoneless::Utc => time::micros_of_zoneless_text(text),
+            })
         }
         Values::Boolean(_) | Values::Text(_) => None,
     }

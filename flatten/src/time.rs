@@ -1,10 +1,12 @@
 //! When something happened: from what devices write to microseconds and to the hour of a partition.
 //!
 //! In comes text in RFC 3339 or a number since 1970 in seconds, milliseconds or microseconds; out come microseconds in
-//! UTC. Devices do not say which unit they mean, so the magnitude decides: the ranges of the three do not meet for any
+//! UTC. Text without a zone is a time only for whoever says which zone is meant ([`Zoneless`]). Devices do not say which unit they mean, so the magnitude decides: the ranges of the three do not meet for any
 //! time between 1973 and 5138. What does not parse is `None` and stays the value it was.
 
 use jiff::Timestamp;
+use jiff::civil::DateTime;
+use jiff::tz::TimeZone;
 
 /// Microseconds of the first instant of the year 2000: earlier clocks are wrong clocks.
 const YEAR_2000: i64 = 946_684_800_000_000;
@@ -24,13 +26,22 @@ pub struct Hour {
     pub hour: i8,
 }
 
+/// What text without a zone, such as `2026-03-01T09:00:00`, means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Zoneless {
+    /// No time: the zone would be a guess.
+    NoTime,
+    /// A time in UTC.
+    Utc,
+}
+
 impl Hour {
     /// The hour of an instant in microseconds since 1970; `None` outside the years 2000 to 2099.
     pub fn of_micros(micros: i64) -> Option<Hour> {
         if !is_of_this_century(micros) {
             return None;
         }
-        let civil = Timestamp::from_microsecond(micros).ok()?.to_zoned(jiff::tz::TimeZone::UTC).datetime();
+        let civil = Timestamp::from_microsecond(micros).ok()?.to_zoned(TimeZone::UTC).datetime();
         Some(Hour { year: civil.year(), month: civil.month(), day: civil.day(), hour: civil.hour() })
     }
 }
@@ -71,6 +82,17 @@ pub fn micros_of_text(text: &str) -> Option<i64> {
     text.parse::<Timestamp>().ok().map(Timestamp::as_microsecond)
 }
 
+/// Microseconds since 1970 of text that is RFC 3339 but for its zone, such as `2026-03-01 09:00`, read as UTC.
+pub fn micros_of_zoneless_text(text: &str) -> Option<i64> {
+    // Behind the date a sign or a letter would be a zone, which the parser passes over.
+    let is_zoneless = |rest: &[u8]| rest.iter().all(|byte| byte.is_ascii_digit() || b"T :.,".contains(byte));
+    if text.len() < 16 || text.len() > 35 || !text.as_bytes().get(10..).is_some_and(is_zoneless) {
+        return None;
+    }
+    let instant = text.parse::<DateTime>().ok()?.to_zoned(TimeZone::UTC).ok()?;
+    Some(instant.timestamp().as_microsecond())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -86,6 +108,26 @@ mod tests {
         assert_eq!(micros_of_text("2026-03-01T10:00:00.123+01:00"), expected);
         assert_eq!(micros_of_text("2026-03-01"), None);
         assert_eq!(micros_of_long(i64::MIN), None);
+    }
+
+    #[test]
+    fn text_without_a_zone_is_read_as_utc_only_where_that_is_said() {
+        for text in ["2026-03-01T09:00:00", "2026-03-01 09:00", "2026-03-01T09:00:00.000000"] {
+            assert_eq!(micros_of_text(text), None, "{text}");
+            assert_eq!(micros_of_zoneless_text(text), Some(1_772_355_600_000_000), "{text}");
+        }
+        for text in [
+            "2026-03-01",
+            "2026-03-01T09:00+01",
+            "2026-03-01T09:00:00-05:00",
+            "2026-03-01T09:00:00Z",
+            "2026-03-01T09:00[UTC]",
+            "2026-02-30T09:00:00",
+            "yesterday at noon",
+            "1772355600123000",
+        ] {
+            assert_eq!(micros_of_zoneless_text(text), None, "{text}");
+        }
     }
 
     #[test]

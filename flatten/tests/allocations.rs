@@ -92,7 +92,7 @@ fn peak(text: &str) -> f64 {
             let part = part.settle(&fit);
             let encoder =
                 Encoder { source: "s", options: "{}", compression: Compression::Snappy, parallel: false };
-            let file = encoder.encode(&part, &schema).unwrap();
+            let file = encoder.encode(&part, &schema).unwrap().bytes;
             assert!(file.len() < 2 * text.len() + 500 * schema.columns().len() + 10_000, "{}", file.len());
         }
     });

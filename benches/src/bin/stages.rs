@@ -163,10 +163,11 @@ impl Writer {
             compression: Compression::Snappy,
             parallel: self.is_parallel,
         };
-        let file = encoder.encode(&part, &self.schema).expect("a settled part has columns of the table");
+        let file =
+            encoder.encode(&part, &self.schema).expect("a settled part has columns of the table").bytes;
         self.count(&file);
         if !part.rejects.is_empty() {
-            let file = encoder.encode_rejects(&part).expect("rejects fit their columns");
+            let file = encoder.encode_rejects(&part).expect("rejects fit their columns").bytes;
             self.count(&file);
         }
         self.written.rows += u64::from(part.rows);

@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use iotlake_flatten::layout::{ENGINE, EngineColumn, PARTITION_KEYS, RECORD, REJECTS};
-use iotlake_flatten::{ColumnType, TableColumn, metadata};
+use iotlake_flatten::{ColumnSummary, ColumnType, TableColumn, metadata};
 use parquet::basic::{Compression, LogicalType, TimeUnit, Type};
 use parquet::file::metadata::{FileMetaData, ParquetMetaData, ParquetMetaDataReader};
 use parquet::file::statistics::Statistics;
@@ -176,6 +176,8 @@ pub(crate) struct Described {
     pub(crate) part: u64,
     /// Its columns of the table's own, in its order.
     pub(crate) columns: Vec<TableColumn>,
+    /// What is in all of its columns.
+    pub(crate) summary: Vec<ColumnSummary>,
 }
 
 /// What a data file says of its rows, or why that cannot be told.
@@ -192,7 +194,9 @@ pub(crate) fn described(
     let part = said(file, metadata::PART).and_then(|part| part.parse().ok());
     let columns = said(file, metadata::COLUMNS).and_then(|columns| serde_json::from_str(columns).ok());
     Ok(match (source, part, columns) {
-        (Some(source), Some(part), Some(columns)) => Ok(Described { source, part, columns }),
+        (Some(source), Some(part), Some(columns)) => {
+            Ok(Described { source, part, columns, summary: ColumnSummary::of_footer(&footer) })
+        }
         _ => Err("its metadata does not say what iotlake wrote: it is somebody else's".to_owned()),
     })
 }

@@ -4,8 +4,10 @@ use std::thread;
 
 use iotlake_flatten::{Contract, Declared, Identity, Kind, LAYOUT, Numbers, Path, Schema, Type};
 
-use super::{Catalog, CatalogError, Table, TableName};
+use super::{Catalog, CatalogError, DataFile, Side, Table, TableName};
+use crate::ledger::Output;
 use crate::partition::{Partition, PartitionBy};
+use crate::place::{FileName, Place};
 use crate::view::{Expression, View, ViewColumn, ViewType};
 
 /// Puts `catalog` through its paces. It must be empty, and is not empty afterwards.
@@ -26,7 +28,7 @@ pub fn conformance_of_writers(catalog: &dyn Catalog, writers: usize) {
     agreement(catalog);
     evolution(catalog);
     no_column_is_lost(catalog, writers);
-    partitions(catalog);
+    commits(catalog);
     views(catalog);
 }
 
@@ -162,31 +164,52 @@ fn no_column_is_lost(catalog: &dyn Catalog, writers: usize) {
     }
 }
 
-fn partitions(catalog: &dyn Catalog) {
+/// A file of this hour. Several of one hour are told apart by their `number`.
+fn file(table: &TableName, partition: Partition, number: u32) -> DataFile {
+    let name = FileName { hash: "0".repeat(32), part: number, revision: 0 };
+    let key = Place { side: table.side, partition, name }.key(&table.name);
+    DataFile::named(Output { key, bytes: 4, rows: 1, digest: "0".repeat(32) }, partition, Vec::new())
+}
+
+fn commits(catalog: &dyn Catalog) {
     let hour = |hour| Partition::new(2026, 3, 1, hour).unwrap();
-    assert_eq!(catalog.partitions(&TableName::rows("evolve")).unwrap(), []);
-    assert_eq!(
-        catalog.ensure_partitions(&TableName::rows("evolve"), &[hour(5), hour(4), hour(5)]).unwrap(),
-        2
-    );
-    assert_eq!(
-        catalog.ensure_partitions(&TableName::rows("evolve"), &[hour(5), Partition::UNKNOWN]).unwrap(),
-        1
-    );
-    assert_eq!(catalog.ensure_partitions(&TableName::rejects("evolve"), &[hour(6)]).unwrap(), 1);
-    assert_eq!(
-        catalog.partitions(&TableName::rows("evolve")).unwrap(),
-        [Partition::UNKNOWN, hour(4), hour(5)]
-    );
-    assert_eq!(catalog.partitions(&TableName::rejects("evolve")).unwrap(), [hour(6)]);
+    let [rows, rejects] = Side::BOTH.map(|side| TableName::new("evolve", side));
+    let commit = |table: &TableName, hours: &[Partition]| {
+        let files = (0..).zip(hours).map(|(number, hour)| file(table, *hour, number));
+        catalog.commit(table, &files.collect::<Vec<_>>()).unwrap().new_partitions
+    };
+    assert_eq!(catalog.partitions(&rows).unwrap(), []);
+    assert_eq!(commit(&rows, &[]), 0);
+    assert_eq!(commit(&rows, &[hour(5), hour(4), hour(5)]), 2);
+    assert_eq!(commit(&rows, &[hour(5), hour(4), hour(5)]), 0, "to commit again changes nothing");
+    assert_eq!(commit(&rows, &[hour(5), Partition::UNKNOWN]), 1);
+    assert_eq!(commit(&rejects, &[hour(6)]), 1);
+    assert_eq!(catalog.partitions(&rows).unwrap(), [Partition::UNKNOWN, hour(4), hour(5)]);
+    assert_eq!(catalog.partitions(&rejects).unwrap(), [hour(6)], "each side has its own");
+
+    let race = TableName::rows("race");
     let hours: Vec<_> = (0..24).map(hour).collect();
     let new: usize = thread::scope(|scope| {
-        let ensure = || catalog.ensure_partitions(&TableName::rows("race"), &hours).unwrap();
-        let writers: Vec<_> = (0..4).map(|_| scope.spawn(ensure)).collect();
+        let writers: Vec<_> = (0..4).map(|_| scope.spawn(|| commit(&race, &hours))).collect();
         writers.into_iter().map(|writer| writer.join().unwrap()).sum()
     });
     assert_eq!(new, 24, "each partition is new to exactly one writer");
-    assert_eq!(catalog.partitions(&TableName::rows("race")).unwrap(), hours);
+    assert_eq!(catalog.partitions(&race).unwrap(), hours);
+
+    // What is committed says nothing of the columns, and what is evolved nothing of the files.
+    let table = catalog.table("evolve").unwrap();
+    catalog.evolve("evolve", &mut |_| Vec::new()).unwrap();
+    assert_eq!(catalog.table("evolve").unwrap(), table);
+
+    for table in Side::BOTH.map(|side| TableName::new("none", side)) {
+        let missing = catalog.commit(&table, &[file(&table, hour(1), 0)]);
+        assert!(matches!(missing, Err(CatalogError::NoTable { .. })), "{missing:?}");
+        let known = catalog.partitions(&table);
+        assert!(matches!(known.as_deref(), Ok([]) | Err(CatalogError::NoTable { .. })), "{known:?}");
+    }
+    let bad = TableName::rows("Upper");
+    let refused = catalog.commit(&bad, &[file(&bad, hour(1), 0)]);
+    assert!(matches!(refused, Err(CatalogError::InvalidName { .. })), "{refused:?}");
 }
 
 fn views(catalog: &dyn Catalog) {
@@ -205,5 +228,12 @@ fn views(catalog: &dyn Catalog) {
     let other = view("a", Expression::Text("all".to_owned()));
     catalog.put_view(&other).unwrap();
     assert_eq!(catalog.views().unwrap(), [other, second]);
+    for taken in [
+        catalog.create_table(&table("v", Contract::default())).map(drop),
+        catalog.put_view(&view("evolve", Expression::Null)),
+    ] {
+        assert!(matches!(taken, Err(CatalogError::Foreign { .. })), "{taken:?}");
+    }
+    assert_eq!((catalog.table("v").unwrap(), catalog.view("evolve").unwrap()), (None, None));
     assert!(matches!(catalog.put_view(&view("V", Expression::Null)), Err(CatalogError::InvalidName { .. })));
 }

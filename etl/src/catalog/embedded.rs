@@ -3,15 +3,16 @@
 //! A table and a view are each one JSON document, a partition is one tiny object whose name says which. A table is
 //! changed by compare-and-swap of its document; partitions are only ever added, so they need no more than put-if-absent.
 
-use std::collections::HashSet;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
 use iotlake_flatten::{Identity, Schema, TableColumn};
 
+use super::known::Known;
 use super::{
-    Catalog, CatalogError, Evolved, Result, Table, TableName, agree, check_name, document, register,
+    Catalog, CatalogError, Committed, DataFile, Evolved, Result, Table, TableName, agree, check_name,
+    document, register,
 };
 use crate::partition::Partition;
 use crate::storage::{Put, Storage, Swap};
@@ -32,19 +33,22 @@ const LONGEST_WAIT: Duration = Duration::from_millis(250);
 #[derive(Debug)]
 pub struct EmbeddedCatalog {
     storage: Arc<dyn Storage>,
-    /// Partitions known to be there, so that a long run asks once for each. They are never removed.
-    known: Mutex<HashSet<(TableName, Partition)>>,
+    /// Partitions known to be there, so that a long run asks once for each.
+    known: Known,
 }
 
 impl EmbeddedCatalog {
     /// The catalog in `storage`; creates nothing.
     pub fn new(storage: Arc<dyn Storage>) -> EmbeddedCatalog {
-        EmbeddedCatalog { storage, known: Mutex::default() }
+        EmbeddedCatalog { storage, known: Known::default() }
     }
 
     fn read_table(&self, name: &str) -> Result<Option<(Table, Vec<u8>)>> {
         let key = table_key(name);
-        let Some(bytes) = self.storage.read(&key)? else { return Ok(None) };
+        let Some(bytes) = self.storage.read(&key)? else {
+            self.known.forget(name);
+            return Ok(None);
+        };
         let table = document::read_table(&self.storage.uri(&key), name, &bytes)?;
         Ok(Some((table, bytes)))
     }
@@ -82,13 +86,9 @@ impl EmbeddedCatalog {
     }
 
     fn ensure_partition(&self, table: &TableName, partition: Partition) -> Result<bool> {
-        let entry = (table.clone(), partition);
-        if self.known.lock().expect("nothing panics while it is held").contains(&entry) {
-            return Ok(false);
-        }
         let key = format!("{PARTITIONS}{table}/{}.json", partition.folder());
         let put = self.storage.put_if_absent(&key, &document::write_partition())?;
-        self.known.lock().expect("nothing panics while it is held").insert(entry);
+        self.known.add(table, &[partition]);
         Ok(put == Put::Created)
     }
 }
@@ -119,7 +119,12 @@ impl Catalog for EmbeddedCatalog {
     fn create_table(&self, table: &Table) -> Result<Table> {
         check_name(&table.name)?;
         let change = |there: Option<Table>| {
-            let Some(there) = there else { return Ok((Some(table.clone()), table.clone())) };
+            let Some(there) = there else {
+                if self.view(&table.name)?.is_some() {
+                    return Err(CatalogError::taken(&table.name, "a view"));
+                }
+                return Ok((Some(table.clone()), table.clone()));
+            };
             let merged = agree::merge(&there, table)?;
             let outcome = merged.clone().unwrap_or(there);
             Ok((merged, outcome))
@@ -140,13 +145,18 @@ impl Catalog for EmbeddedCatalog {
         Ok(Evolved { table, registered, conflicts })
     }
 
-    fn ensure_partitions(&self, table: &TableName, partitions: &[Partition]) -> Result<usize> {
+    fn commit(&self, table: &TableName, files: &[DataFile]) -> Result<Committed> {
         table.check()?;
-        let mut new = 0;
-        for partition in partitions {
-            new += usize::from(self.ensure_partition(table, *partition)?);
+        let unseen = self.known.unseen(table, files);
+        if !unseen.is_empty() && self.storage.head(&table_key(&table.name))?.is_none() {
+            self.known.forget(&table.name);
+            return Err(CatalogError::NoTable { name: table.to_string() });
         }
-        Ok(new)
+        let mut new_partitions = 0;
+        for partition in unseen {
+            new_partitions += usize::from(self.ensure_partition(table, partition)?);
+        }
+        Ok(Committed { new_partitions })
     }
 
     fn partitions(&self, table: &TableName) -> Result<Vec<Partition>> {
@@ -157,6 +167,9 @@ impl Catalog for EmbeddedCatalog {
 
     fn put_view(&self, view: &View) -> Result<()> {
         check_name(&view.name)?;
+        if self.read_table(&view.name)?.is_some() {
+            return Err(CatalogError::taken(&view.name, "a table"));
+        }
         let key = format!("{VIEWS}{}.json", view.name);
         Ok(self.storage.put(&key, &document::write_view(view))?)
     }

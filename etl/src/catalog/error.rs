@@ -77,6 +77,12 @@ pub enum CatalogError {
 }
 
 impl CatalogError {
+    /// The name is that of `what`.
+    pub(crate) fn taken(name: &str, what: &str) -> CatalogError {
+        let (name, catalog) = (name.to_owned(), "the catalog".to_owned());
+        CatalogError::Foreign { name, catalog, reason: format!("it is {what}") }
+    }
+
     /// What the user can do about it, if that is known.
     pub fn hint(&self) -> Option<&'static str> {
         match self {
@@ -95,7 +101,7 @@ impl CatalogError {
                 Some("undo the edit that somebody made, or restore it from a backup")
             }
             CatalogError::Foreign { .. } => {
-                Some("choose another name for the table, or another database; nothing of it was changed")
+                Some("choose another name, or another database; nothing of it was changed")
             }
             CatalogError::Remote(error) => error.hint(),
             CatalogError::Storage(source) => source.hint(),

@@ -3,9 +3,9 @@
 //! A table of a lake is a Glue table whose parameters hold its contract and whose columns each hold the path and the
 //! kind they are for; beside it stands the table of its rejects. `UpdateTable` with the version that was read is the
 //! compare-and-swap. Calls, when nobody interferes: [`Catalog::table`], one `GetTable`; [`Catalog::evolve`], one
-//! `GetTable` and, only if something is new, one `UpdateTable`; [`Catalog::ensure_partitions`], one `GetTable` and one
-//! `BatchCreatePartition` for at most 100 partitions; [`Catalog::create_table`] of a table that is there, two
-//! `GetTable`; lists, one call a page.
+//! `GetTable` and, only if something is new, one `UpdateTable`; [`Catalog::commit`], none if it has seen the partitions,
+//! else one `GetTable` and one `BatchCreatePartition` for at most 100 that it has not; [`Catalog::create_table`] of a
+//! table that is there, two `GetTable`; lists, one call a page.
 //!
 //! What must stay true: what others wrote into a definition (descriptions, comments, parameters of their own) survives
 //! every change made here; what iotlake did not make is never changed; a table whose files lie elsewhere than in this
@@ -28,7 +28,11 @@ use aws_sdk_glue::types::{DatabaseInput, Table as Definition, TableInput};
 use iotlake_flatten::{Identity, Schema, TableColumn};
 
 use self::definition::{Entry, Flaw};
-use super::{Catalog, CatalogError, Evolved, Result, Table, TableName, agree, check_name, register};
+use super::known::Known;
+use super::{
+    Catalog, CatalogError, Committed, DataFile, Evolved, Result, Table, TableName, agree, check_name,
+    register,
+};
 use crate::aws::{Aws, remote};
 use crate::partition::Partition;
 use crate::remote::{Fault, RemoteError};
@@ -54,6 +58,8 @@ pub struct GlueCatalog {
     /// The root of the lake, without a `/` at its end.
     location: String,
     create_database: bool,
+    /// Partitions known to be there, so that a file in one of them costs no call.
+    known: Known,
 }
 
 impl GlueCatalog {
@@ -65,6 +71,7 @@ impl GlueCatalog {
             database: database.to_owned(),
             location: location.trim_end_matches('/').to_owned(),
             create_database: false,
+            known: Known::default(),
         }
     }
 
@@ -84,7 +91,11 @@ impl GlueCatalog {
         let request = self.client.get_table().database_name(&self.database).name(name);
         match self.aws.wait(request.send()) {
             Ok(answer) => Ok(answer.table),
-            Err(error) => self.unless_missing("glue:GetTable", name, &error).map(|()| None),
+            Err(error) => {
+                self.unless_missing("glue:GetTable", name, &error)?;
+                self.known.forget(&TableName::parse(name).name);
+                Ok(None)
+            }
         }
     }
 
@@ -335,9 +346,20 @@ impl Catalog for GlueCatalog {
         Ok(Evolved { table, registered, conflicts })
     }
 
-    fn ensure_partitions(&self, table: &TableName, partitions: &[Partition]) -> Result<usize> {
+    fn commit(&self, table: &TableName, files: &[DataFile]) -> Result<Committed> {
         table.check()?;
-        self.create_partitions(table, partitions)
+        let unseen = self.known.unseen(table, files);
+        if unseen.is_empty() {
+            return Ok(Committed { new_partitions: 0 });
+        }
+        let created = self.create_partitions(table, &unseen);
+        match created {
+            Ok(_) => self.known.add(table, &unseen),
+            // Between the two calls.
+            Err(CatalogError::NoTable { .. }) => self.known.forget(&table.name),
+            Err(_) => {}
+        }
+        Ok(Committed { new_partitions: created? })
     }
 
     fn partitions(&self, table: &TableName) -> Result<Vec<Partition>> {

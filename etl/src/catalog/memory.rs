@@ -5,7 +5,10 @@ use std::sync::{Mutex, MutexGuard};
 
 use iotlake_flatten::{Identity, Schema};
 
-use super::{Catalog, CatalogError, Evolved, Result, Table, TableName, agree, check_name, register};
+use super::{
+    Catalog, CatalogError, Committed, DataFile, Evolved, Result, Table, TableName, agree, check_name,
+    register,
+};
 use crate::partition::Partition;
 use crate::view::View;
 
@@ -47,6 +50,9 @@ impl Catalog for MemoryCatalog {
     fn create_table(&self, table: &Table) -> Result<Table> {
         check_name(&table.name)?;
         let mut state = self.state();
+        if state.views.contains_key(&table.name) {
+            return Err(CatalogError::taken(&table.name, "a view"));
+        }
         let there = state.tables.entry(table.name.clone()).or_insert_with(|| table.clone());
         if let Some(merged) = agree::merge(there, table)? {
             *there = merged;
@@ -73,11 +79,14 @@ impl Catalog for MemoryCatalog {
         }
     }
 
-    fn ensure_partitions(&self, table: &TableName, partitions: &[Partition]) -> Result<usize> {
+    fn commit(&self, table: &TableName, files: &[DataFile]) -> Result<Committed> {
         table.check()?;
         let mut state = self.state();
+        if !files.is_empty() && !state.tables.contains_key(&table.name) {
+            return Err(CatalogError::NoTable { name: table.to_string() });
+        }
         let known = state.partitions.entry(table.clone()).or_default();
-        Ok(partitions.iter().filter(|partition| known.insert(**partition)).count())
+        Ok(Committed { new_partitions: files.iter().filter(|file| known.insert(file.partition)).count() })
     }
 
     fn partitions(&self, table: &TableName) -> Result<Vec<Partition>> {
@@ -87,7 +96,11 @@ impl Catalog for MemoryCatalog {
 
     fn put_view(&self, view: &View) -> Result<()> {
         check_name(&view.name)?;
-        self.state().views.insert(view.name.clone(), view.clone());
+        let mut state = self.state();
+        if state.tables.contains_key(&view.name) {
+            return Err(CatalogError::taken(&view.name, "a table"));
+        }
+        state.views.insert(view.name.clone(), view.clone());
         Ok(())
     }
 

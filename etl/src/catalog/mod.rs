@@ -1,6 +1,6 @@
 //! What tables there are and what they promise: the seam between the engine and a catalog.
 //!
-//! In come tables to make, identities of columns that records brought, and partitions that hold data now; out comes the
+//! In come tables to make, identities of columns that records brought, and files that hold their rows; out comes the
 //! table as it stands. Many writers ask at once: [`Catalog::evolve`] is a compare-and-swap, so that writers that find
 //! the same column agree on it and none is lost.
 //!
@@ -11,11 +11,13 @@
 mod agree;
 #[doc(hidden)]
 pub mod conformance;
+mod data_file;
 mod document;
 mod embedded;
 mod error;
 #[cfg(feature = "aws")]
 mod glue;
+mod known;
 mod memory;
 mod name;
 
@@ -23,6 +25,7 @@ use std::fmt::Debug;
 
 use iotlake_flatten::{Identity, LAYOUT, Schema, TableColumn};
 
+pub use data_file::DataFile;
 pub use embedded::EmbeddedCatalog;
 pub use error::CatalogError;
 #[cfg(feature = "aws")]
@@ -84,6 +87,13 @@ pub struct Evolved {
     pub conflicts: u32,
 }
 
+/// What [`Catalog::commit`] did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Committed {
+    /// Partitions that nobody knew of before; each is new to one writer.
+    pub new_partitions: usize,
+}
+
 /// A place that knows tables, their partitions, and views on them.
 pub trait Catalog: Debug + Send + Sync {
     /// The names of all tables, sorted.
@@ -109,8 +119,17 @@ pub trait Catalog: Debug + Send + Sync {
     /// [`CatalogError::NoTable`], or [`CatalogError::Contended`] if other writers always came first.
     fn evolve(&self, name: &str, propose: &mut dyn FnMut(&Schema) -> Vec<Identity>) -> Result<Evolved>;
 
-    /// Makes partitions known; those that are known already are success. Returns how many were new.
-    fn ensure_partitions(&self, table: &TableName, partitions: &[Partition]) -> Result<usize>;
+    /// Takes files into a table: who reads it through the catalog finds their rows from then on.
+    ///
+    /// The files are there, and never change. To commit one again is success and changes nothing; of files that several
+    /// writers commit at a time none is lost. That a file is committed does not say that its source is done: only a
+    /// receipt does. A catalog that knows partitions and no files makes those known that it has not, and remembers which
+    /// it has seen: a file in one of them costs it nothing.
+    ///
+    /// # Errors
+    /// [`CatalogError::NoTable`] if there is no such table; then nothing is known of the files. One that vanished after a
+    /// partition was seen may not be missed before the next partition that was not.
+    fn commit(&self, table: &TableName, files: &[DataFile]) -> Result<Committed>;
 
     /// The known partitions of a table, sorted.
     fn partitions(&self, table: &TableName) -> Result<Vec<Partition>>;

@@ -101,6 +101,13 @@ pub struct BackfillArgs {
     /// [default: as the table, else `arrival`]
     #[arg(long, value_name = "arrival|event:PATH")]
     pub partition_by: Option<PartitionBy>,
+    /// Read times without a zone at the PATH of --partition-by as UTC. A table keeps this
+    #[arg(long)]
+    pub assume_utc: bool,
+    /// Also take sources of which no record has a time at the PATH of --partition-by; such records are filed under
+    /// year=0000
+    #[arg(long)]
+    pub allow_missing_time: bool,
     /// How keys tell their hour, such as `dt={yyyy}-{MM}-{dd}/hh={HH}/` [default: as the table, else Firehose's and
     /// Hive's ways]
     #[arg(long, value_name = "PATTERN")]
@@ -352,7 +359,7 @@ fn parse_known_as(text: &str) -> Result<String, String> {
 
 fn parse_size(text: &str) -> Result<u64, String> {
     let size = iotlake::contract::bytes_of(text);
-    size.ok_or_else(|| "a whole number and one of B, KiB, MiB, GiB is due, such as \"64 GiB\"".to_owned())
+    size.ok_or_else(|| "expected a whole number and one of B, KiB, MiB, GiB, such as \"64 GiB\"".to_owned())
 }
 
 #[cfg(test)]

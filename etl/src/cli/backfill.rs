@@ -9,7 +9,6 @@ use iotlake::backfill::{self, Options, Summary};
 use iotlake::catalog::{CatalogError, Table, check_name};
 use iotlake::lake::Lake;
 use iotlake::location::{CatalogChoice, LazyAws, Location};
-use iotlake::partition::PartitionBy;
 use iotlake::pipeline::Run;
 use iotlake::plan::{self, Plan, PlanOptions, Selection};
 use iotlake::remote::Fault;
@@ -22,6 +21,7 @@ use super::args::{BackfillArgs, LakeArgs};
 use super::exit::{self, Exit, Failure, Outcome};
 use super::progress::Progress;
 use super::report::Report;
+use super::times;
 use super::{check_lake, folder_of, open_failure, read_contract, units, write_file};
 
 /// How many failed sources are printed one by one; the report has all.
@@ -43,6 +43,8 @@ struct Settings {
     contract: Contract,
     view: Option<View>,
     table: String,
+    /// Whether the table has to be made.
+    is_new: bool,
     arguments: BackfillArgs,
 }
 
@@ -52,7 +54,11 @@ pub fn run(arguments: BackfillArgs) -> Outcome {
     let (from, selection) =
         plan::open(&settings.arguments.source, Some(&settings.arguments.lake.lake), &settings.aws)?;
     let from = &*from;
-    let plan = plan::plan(from, &selection, &settings.plan)?;
+    let plan = plan::plan(from, &selection, &settings.plan)
+        .map_err(|error| times::plan_failure(error, from, &selection, &settings.plan))?;
+    if settings.is_new && !settings.arguments.allow_missing_time {
+        times::refuse_table_without(from, &plan, &settings.plan.partition_by)?;
+    }
     let (jobs, threads) = settings.split_cores(&plan)?;
     use_threads((jobs * threads).min(cores()));
     let lake = settings.create_lake()?;
@@ -66,8 +72,15 @@ pub fn run(arguments: BackfillArgs) -> Outcome {
     let new_columns = progress.finish();
     let seconds = started.elapsed().as_secs_f64();
 
-    let report =
-        Report { settings: &settings.arguments, plan: &plan, summary: &summary, new_columns, seconds };
+    let report = Report {
+        settings: &settings.arguments,
+        partition_by: &settings.plan.partition_by,
+        contract: &settings.contract,
+        plan: &plan,
+        summary: &summary,
+        new_columns,
+        seconds,
+    };
     settings.tell(&report)?;
     Ok(exit_of(&summary))
 }
@@ -110,7 +123,8 @@ impl Settings {
             (None, None) => (Contract::default(), None),
         };
         let (by, pattern) = there.map(|table| (table.partition_by, table.key_pattern)).unzip();
-        let partition_by: PartitionBy = arguments.partition_by.clone().or(by).unwrap_or_default();
+        let is_new = by.is_none();
+        let partition_by = times::partition_by(&arguments, by)?;
         let key_pattern = arguments.key_pattern.clone().or(pattern.flatten()).unwrap_or_default();
         let plan = PlanOptions {
             known_as: arguments.known_as.clone(),
@@ -119,7 +133,7 @@ impl Settings {
             key_pattern,
             partition_by,
         };
-        Ok(Settings { aws, plan, contract, view, table: arguments.table.clone(), arguments })
+        Ok(Settings { aws, plan, contract, view, table: arguments.table.clone(), is_new, arguments })
     }
 
     fn create_lake(&self) -> Result<Lake, Failure> {
@@ -152,6 +166,7 @@ impl Settings {
                 replace: self.arguments.replace,
                 output_limit: self.arguments.max_decoded_bytes.unwrap_or(Run::OUTPUT_LIMIT),
                 on_damage: self.arguments.on_damage.into(),
+                allow_missing_time: self.arguments.allow_missing_time,
                 limits: Limits::default(),
             },
             contract: self.contract.clone(),
@@ -197,8 +212,8 @@ impl Settings {
 
     fn tell(&self, report: &Report<'_>) -> Result<(), Failure> {
         let summary = report.summary;
-        for warning in &summary.warnings {
-            exit::warn(warning, None);
+        for warning in report.warnings() {
+            exit::warn(&warning.message, warning.hint);
         }
         for remark in &summary.remarks {
             exit::warn(&remark.message, Some(remark.hint));
@@ -303,9 +318,8 @@ pub(super) fn split_cores(
         let flags: Vec<_> = flags.collect();
         let message =
             format!("{}: {wanted} threads, but this machine has {} cores", flags.join(" "), cores());
-        return Err(Failure::usage(message).with_hint(format!(
-            "choose them so that jobs times threads is at most {most}; what is left out is chosen so"
-        )));
+        return Err(Failure::usage(message)
+            .with_hint(format!("jobs x threads must be at most {most}; omit one to have it chosen")));
     }
     let jobs = jobs.unwrap_or((most / threads.unwrap_or(1)).min(sources.max(1)));
     Ok((jobs, threads.unwrap_or((most / jobs).min((cores() / jobs).max(1)))))

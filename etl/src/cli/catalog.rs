@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 
+use iotlake::catalog::Side;
 use iotlake::lake::Lake;
 use iotlake::location::{LazyAws, Location};
 use iotlake::rebuild::{self, Rebuilt};
@@ -60,7 +61,7 @@ pub fn rebuild(arguments: RebuildArgs) -> Outcome {
 }
 
 fn to_text(rebuilt: &Rebuilt, contract: &str, made: &str, view: Option<String>) -> String {
-    let Rebuilt { table, partitions, reject_partitions, files, receipts, unfilled, guessed } = rebuilt;
+    let Rebuilt { table, files, receipts, unfilled, guessed, .. } = rebuilt;
     let mut text = String::new();
     let _ = writeln!(
         text,
@@ -68,8 +69,8 @@ fn to_text(rebuilt: &Rebuilt, contract: &str, made: &str, view: Option<String>) 
         table.name,
         made,
         plural(table.schema.columns().len() as u64, "column"),
-        plural(partitions.len() as u64, "partition"),
-        reject_partitions.len(),
+        plural(rebuilt.partitions(Side::Rows) as u64, "partition"),
+        rebuilt.partitions(Side::Rejects),
         plural(*files as u64, "file"),
         plural(*receipts as u64, "receipt"),
     );

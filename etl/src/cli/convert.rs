@@ -126,7 +126,7 @@ impl Settings {
         keep_apart(&input, Path::new(&contract), &output, &rejects)?;
         let outputs = [output.path(), &rejects];
         if let Some(there) = outputs.into_iter().find(|path| !force && !is_device(path) && path.exists()) {
-            return Err(Failure::usage(format!("{}: is there already", there.display()))
+            return Err(Failure::usage(format!("{}: already exists", there.display()))
                 .with_hint("choose another name, or overwrite it with --force"));
         }
         Ok(Settings {

@@ -18,7 +18,7 @@ pub enum Exit {
     Done = 0,
     /// Something was not done.
     Failed = 1,
-    /// The command line cannot be meant so. Nothing was done. Also what clap uses.
+    /// Invalid arguments. Nothing was done. Also what clap uses.
     Usage = 2,
     /// Everything was done, and some records were rejected.
     Rejects = 3,
@@ -46,7 +46,7 @@ impl Failure {
         Failure { message, causes: Vec::new(), hint: None, exit: Exit::Failed, is_closed_pipe: false }
     }
 
-    /// A command line that cannot be meant so.
+    /// Invalid arguments.
     pub fn usage(message: impl Into<String>) -> Failure {
         Failure { exit: Exit::Usage, ..Failure::new(message) }
     }

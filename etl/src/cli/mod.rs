@@ -8,10 +8,12 @@ pub mod clean;
 pub mod complete;
 pub mod convert;
 pub mod exit;
+mod limits;
 mod progress;
 pub mod query;
 mod report;
 pub mod schema;
+mod times;
 mod units;
 mod whole;
 

@@ -5,13 +5,17 @@ use std::fmt::Write;
 
 use iotlake::backfill::Summary;
 use iotlake::catalog::TableName;
+use iotlake::contract;
+use iotlake::partition::PartitionBy;
 use iotlake::pipeline::Counts;
 use iotlake::plan::Plan;
+use iotlake_flatten::Contract;
 use serde_json::json;
 
 use super::args::BackfillArgs;
 use super::exit::Failure;
 use super::units::{self, bytes, count, plural};
+use super::{limits, times};
 
 /// How many new columns are named in text; the JSON has all.
 const NAMED_COLUMNS: usize = 12;
@@ -19,15 +23,24 @@ const NAMED_COLUMNS: usize = 12;
 /// A backfill that has ended.
 pub struct Report<'a> {
     pub settings: &'a BackfillArgs,
+    pub partition_by: &'a PartitionBy,
+    pub contract: &'a Contract,
     pub plan: &'a Plan,
     pub summary: &'a Summary,
     pub new_columns: Vec<String>,
     pub seconds: f64,
 }
 
+/// Something to be told though nothing failed.
+pub struct Warning {
+    pub message: String,
+    pub hint: Option<&'static str>,
+}
+
 /// `960 records = 950 rows + 10 rejected`.
 pub fn balance(counts: &Counts) -> String {
-    format!("{} records = {} rows + {} rejected", counts.records, counts.rows, counts.rejected)
+    let of = |number: u64, noun: &str| format!("{number} {noun}{}", if number == 1 { "" } else { "s" });
+    format!("{} = {} + {} rejected", of(counts.records, "record"), of(counts.rows, "row"), counts.rejected)
 }
 
 /// `syntax 7, duplicate_key 3`.
@@ -39,6 +52,15 @@ pub fn reasons(rejects: &BTreeMap<&'static str, u64>) -> String {
 }
 
 impl Report<'_> {
+    /// What a person should know though nothing failed.
+    pub fn warnings(&self) -> impl Iterator<Item = Warning> {
+        let damage =
+            self.summary.warnings.iter().map(|message| Warning { message: message.clone(), hint: None });
+        let file = self.settings.contract.as_deref().filter(|name| contract::builtin(name).is_none());
+        let limits = limits::warnings(&self.settings.table, self.contract, file, self.summary);
+        damage.chain(times::untimed(self.partition_by, &self.summary.counts)).chain(limits)
+    }
+
     /// For people. What depends on time is on a line of its own.
     pub fn to_text(&self) -> String {
         let mut text = String::new();
@@ -47,7 +69,7 @@ impl Report<'_> {
     }
 
     fn write(&self, text: &mut String) -> std::fmt::Result {
-        let Report { settings, plan, summary, new_columns, seconds } = self;
+        let Report { settings, plan, summary, new_columns, seconds, .. } = self;
         let (table, lake) = (&settings.table, &settings.lake);
         let Summary { sources, done, already_done, failed, not_reached, counts, .. } = summary;
         if already_done == sources && *sources > 0 {
@@ -89,6 +111,14 @@ impl Report<'_> {
         if counts.ignored > 0 {
             writeln!(text, "{} ignored, as the contract says", plural(counts.ignored, "value"))?;
         }
+        if !summary.columns.refused.is_empty() || counts.overflowed > 0 {
+            let refused = plural(summary.columns.refused.len() as u64, "column");
+            let rows = plural(counts.overflowed, "row");
+            writeln!(text, "no room: {refused}; fields in _overflow: {rows}")?;
+        }
+        if counts.untimed > 0 {
+            writeln!(text, "filed under year=0000: {}", plural(counts.untimed, "row"))?;
+        }
         if !new_columns.is_empty() {
             let shown = &new_columns[..new_columns.len().min(NAMED_COLUMNS)];
             let more = match new_columns.len() - shown.len() {
@@ -106,19 +136,19 @@ impl Report<'_> {
 
     fn write_left_out(&self, text: &mut String, plan: &Plan) -> std::fmt::Result {
         let reasons = [
-            (plan.hidden, "whose name or folder begins with `_` or `.`"),
-            (plan.outside, "outside of --since and --until"),
-            (plan.links, "that are another one through a link"),
+            (plan.hidden, "file", "whose name or folder begins with `_` or `.`"),
+            (plan.outside, "file", "outside of --since and --until"),
+            (plan.links, "link", "to a file already included"),
         ];
-        for (number, reason) in reasons.into_iter().filter(|(number, _)| *number > 0) {
-            writeln!(text, "left out: {} {reason}", plural(number, "file"))?;
+        for (number, noun, reason) in reasons.into_iter().filter(|(number, ..)| *number > 0) {
+            writeln!(text, "left out: {} {reason}", plural(number, noun))?;
         }
         Ok(())
     }
 
     /// For machines: all that the text says, and more of each account. Fields are only ever added.
     pub fn to_json(&self) -> String {
-        let Report { settings, plan, summary, new_columns, seconds } = self;
+        let Report { settings, plan, summary, new_columns, seconds, .. } = self;
         let counts = &summary.counts;
         let failed = summary.failed.iter().map(|(identity, error)| {
             let mut entry = Failure::of(error, error.hint()).as_json();
@@ -144,8 +174,9 @@ impl Report<'_> {
             "rejects_by_reason": summary.rejects_by_reason,
             "rejects_table": TableName::rejects(&settings.table).to_string(),
             "new_columns": new_columns,
+            "refused_columns": summary.columns.refused.iter().map(|identity| &identity.path).collect::<Vec<_>>(),
             "failures": failed.collect::<Vec<_>>(),
-            "warnings": summary.warnings,
+            "warnings": self.warnings().map(|warning| warning.message).collect::<Vec<_>>(),
             "interrupted": summary.interrupted,
             "seconds": seconds,
             "rows_per_second": units::rate(counts.rows, *seconds),

@@ -178,7 +178,7 @@ impl Settings {
             max_decoded_bytes: reader.or("IOTLAKE_MAX_DECODED_BYTES", size, || 16 << 30),
             on_damage: reader.or("IOTLAKE_ON_DAMAGE", |text| text.parse::<OnDamage>(), OnDamage::default),
             concurrency: reader.optional("IOTLAKE_CONCURRENCY", |text| {
-                text.parse::<NonZeroU32>().map_err(|_| "a whole number above 0 is due".to_owned())
+                text.parse::<NonZeroU32>().map_err(|_| "expected a whole number above 0".to_owned())
             }),
             namespace: reader.or(
                 "IOTLAKE_METRICS_NAMESPACE",
@@ -187,7 +187,7 @@ impl Settings {
             ),
             memory_mib: reader.or(
                 "AWS_LAMBDA_FUNCTION_MEMORY_SIZE",
-                |text| text.parse::<u32>().map_err(|_| "a number of MiB is due".to_owned()),
+                |text| text.parse::<u32>().map_err(|_| "expected a number of MiB".to_owned()),
                 || 1769,
             ),
         };
@@ -241,7 +241,7 @@ impl Reader {
 fn lake(text: &str) -> Result<S3Location, String> {
     match text.parse::<Location>() {
         Ok(Location::S3(location)) => Ok(location),
-        Ok(Location::Local(_)) => Err("`s3://bucket` or `s3://bucket/prefix` is due".to_owned()),
+        Ok(Location::Local(_)) => Err("expected `s3://bucket` or `s3://bucket/prefix`".to_owned()),
         Err(error) => Err(error.to_string()),
     }
 }
@@ -266,11 +266,11 @@ fn contract_name(text: &str) -> Result<String, String> {
 fn compression(text: &str) -> Result<Compression, String> {
     let known = [Compression::Snappy, Compression::Zstd];
     let found = known.into_iter().find(|compression| compression.word() == text);
-    found.ok_or_else(|| "`snappy` or `zstd` is due".to_owned())
+    found.ok_or_else(|| "expected `snappy` or `zstd`".to_owned())
 }
 
 fn flag(text: &str) -> Result<bool, String> {
-    text.parse().map_err(|_| "`true` or `false` is due".to_owned())
+    text.parse().map_err(|_| "expected `true` or `false`".to_owned())
 }
 
 fn folders(text: &str) -> Result<Vec<String>, String> {
@@ -282,7 +282,7 @@ fn folders(text: &str) -> Result<Vec<String>, String> {
 }
 
 fn size(text: &str) -> Result<u64, String> {
-    contract::bytes_of(text).ok_or_else(|| "a size such as `16 GiB` is due".to_owned())
+    contract::bytes_of(text).ok_or_else(|| "expected a size such as `16 GiB`".to_owned())
 }
 
 #[cfg(test)]
@@ -317,14 +317,14 @@ mod tests {
         ])
         .unwrap_err();
         let begins = [
-            "IOTLAKE_LAKE is `lake`: `s3://bucket` or",
+            "IOTLAKE_LAKE is `lake`: expected `s3://bucket` or",
             "IOTLAKE_CATALOG is not set: `glue:DATABASE`, or",
             "IOTLAKE_TABLE is `My Table`: `My Table` cannot be a name",
             "IOTLAKE_CONTRACT is `rigadoo`: neither built in (default, rigado)",
-            "IOTLAKE_CREATE_DATABASE is `yes`: `true` or `false`",
+            "IOTLAKE_CREATE_DATABASE is `yes`: expected `true` or `false`",
             "IOTLAKE_SKIP_FOLDERS is `a/b`: `a/b` is not the name of one folder",
-            "IOTLAKE_MAX_DECODED_BYTES is `16 gigs`: a size such as",
-            "IOTLAKE_CONCURRENCY is `0`: a whole number above 0",
+            "IOTLAKE_MAX_DECODED_BYTES is `16 gigs`: expected a size such as",
+            "IOTLAKE_CONCURRENCY is `0`: expected a whole number above 0",
             "IOTLAKE_PARTITON_BY is not a variable of iotlake; there are IOTLAKE_LAKE",
         ];
         assert_eq!(problems.len(), begins.len(), "{problems:#?}");

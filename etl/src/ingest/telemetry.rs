@@ -225,6 +225,8 @@ pub struct Journal {
 struct Totals {
     counts: Counts,
     ended: BTreeMap<Ended, u64>,
+    /// Columns that found no room, those of each object counted anew.
+    refused: u64,
     conflicts: u64,
     durations: Vec<f64>,
     freshness: Vec<f64>,
@@ -283,6 +285,7 @@ impl Journal {
         *totals.ended.entry(entry.ended).or_default() += 1;
         if let Some(outcome) = entry.outcome {
             totals.counts.add(&outcome.counts);
+            totals.refused += outcome.columns.refused.len() as u64;
             totals.conflicts += u64::from(outcome.conflicts);
         }
         totals.durations.extend(entry.watch.map(|watch| milliseconds(watch.elapsed())));
@@ -320,6 +323,8 @@ impl Journal {
 fn describe(line: &mut Map<String, Value>, outcome: &Outcome) {
     let Counts { records, rows, rejected, ignored, bytes_stored, bytes_decoded, bytes_out, files, .. } =
         outcome.counts;
+    let Counts { untimed, zoneless, overflowed, .. } = outcome.counts;
+    let refused = &outcome.columns.refused;
     let numbers = [
         ("records", records),
         ("rows", rows),
@@ -332,6 +337,21 @@ fn describe(line: &mut Map<String, Value>, outcome: &Outcome) {
         ("catalog_conflicts", outcome.conflicts.into()),
     ];
     line.extend(numbers.map(|(name, number)| (name.to_owned(), number.into())));
+    let refused_columns = refused.len() as u64;
+    for (name, number) in [
+        ("untimed", untimed),
+        ("zoneless", zoneless),
+        ("overflowed", overflowed),
+        ("refused_columns", refused_columns),
+    ] {
+        if number > 0 {
+            line.insert(name.into(), number.into());
+        }
+    }
+    if !refused.is_empty() {
+        let paths = refused.iter().take(NAMED_COLUMNS).map(|identity| identity.path.to_string());
+        line.insert("refused_column_names".into(), paths.collect());
+    }
     let columns: Vec<&str> =
         outcome.new_columns.iter().take(NAMED_COLUMNS).map(|column| column.name.as_str()).collect();
     line.insert("new_columns".into(), outcome.new_columns.len().into());
@@ -356,6 +376,9 @@ impl Totals {
             ("BytesIn", "Bytes", counts.bytes_stored.into()),
             ("BytesOut", "Bytes", counts.bytes_out.into()),
             ("NewColumns", "Count", counts.new_columns.into()),
+            ("Untimed", "Count", counts.untimed.into()),
+            ("Overflowed", "Count", counts.overflowed.into()),
+            ("ColumnsRefused", "Count", self.refused.into()),
             ("CatalogConflicts", "Count", self.conflicts.into()),
         ];
         for ended in [
@@ -413,7 +436,8 @@ mod tests {
     #[test]
     fn metrics_are_in_the_embedded_format_and_every_object_is_counted_once() {
         let totals = Totals {
-            counts: Counts { records: 10, rows: 9, rejected: 1, ..Counts::default() },
+            counts: Counts { records: 10, rows: 9, rejected: 1, overflowed: 2, ..Counts::default() },
+            refused: 3,
             ended: [(Ended::Done, 2), (Ended::Failed, 1)].into(),
             durations: (0..150).map(f64::from).collect(),
             ..Totals::default()
@@ -430,6 +454,7 @@ mod tests {
         assert_eq!(line["Duration"][0], 149.0, "the largest are kept");
         assert!(line.get("Freshness").is_none(), "nothing was measured");
         assert_eq!((&line["RecordsIn"], &line["Rejected"]), (&json!(10), &json!(1)));
+        assert_eq!((&line["Overflowed"], &line["ColumnsRefused"]), (&json!(2), &json!(3)));
         let objects =
             ["ObjectsDone", "ObjectsFailed", "ObjectsGone", "ObjectsSkipped"].map(|name| line[name].clone());
         assert_eq!(objects, [json!(2), json!(1), json!(0), json!(0)]);

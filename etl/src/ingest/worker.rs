@@ -1,7 +1,7 @@
 //! One object at a time, as the function does it: what stays warm between invocations, and what becomes of each object.
 //!
-//! In comes an object that was announced; out comes how it ended. The lake, the table as last seen, the partitions
-//! known to be there and a client for each bucket stay from one invocation to the next, so that an object that brings
+//! In comes an object that was announced; out comes how it ended. The lake with what its catalog has
+//! seen of partitions, the table as last seen and a client for each bucket stay from one invocation to the next, so that an object that brings
 //! nothing new needs no call to the catalog.
 //!
 //! What must stay true: an object ends in exactly one way, and whatever is not done, not gone and not foreign by its
@@ -300,6 +300,8 @@ impl Worker {
             compression: self.settings.compression,
             output_limit: self.settings.max_decoded_bytes,
             on_damage: self.settings.on_damage,
+            // Nobody is there to be asked, and a device with a wrong clock must not hold up the others of its object.
+            allow_missing_time: true,
             ..Run::new(&self.settings.table)
         }
     }

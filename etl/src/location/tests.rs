@@ -52,7 +52,7 @@ fn s3_has_a_bucket_and_a_key_that_may_be_a_folder() {
 
 #[test]
 fn what_is_neither_says_what_to_write() {
-    assert_eq!(refusal(""), "a path or s3://bucket/prefix is due");
+    assert_eq!(refusal(""), "expected a path or s3://bucket/prefix");
     assert_eq!(
         refusal("gs://bucket/lake"),
         "`gs` is no storage that iotlake reads or writes: give a local path or s3://bucket/prefix; \

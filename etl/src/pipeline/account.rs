@@ -2,12 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use iotlake_flatten::Part;
+use iotlake_flatten::{Cells, Contract, Fit, Identity, Part, Path, SettledPart};
 
 use super::error::PipelineError;
+use crate::catalog::{DataFile, Side};
 use crate::decode::Stored;
 use crate::ledger::Output;
-use crate::partition::Partition;
 
 /// What became of the bytes and records of a source, or of many.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize)]
@@ -30,6 +30,12 @@ pub struct Counts {
     pub files: u64,
     /// Columns that the table did not have before.
     pub new_columns: u64,
+    /// Rows that are to be filed by a time of their own and have none: they are in [`Partition::UNKNOWN`].
+    pub untimed: u64,
+    /// Of these, rows whose time only lacks its zone.
+    pub zoneless: u64,
+    /// Rows with fields in `_overflow`, for want of room for their columns.
+    pub overflowed: u64,
 }
 
 impl Counts {
@@ -49,7 +55,62 @@ impl Counts {
         self.bytes_out += other.bytes_out;
         self.files += other.files;
         self.new_columns += other.new_columns;
+        self.untimed += other.untimed;
+        self.zoneless += other.zoneless;
+        self.overflowed += other.overflowed;
     }
+}
+
+/// How many files are told to the catalog at a time: what is known of their columns takes memory, and a source may have
+/// any number of files.
+const COMMITTED: usize = 1024;
+
+/// What became of columns: those that were declared, and those that found no room.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Columns {
+    /// Columns that found no room in the table, up to [`Columns::MAX_REFUSED`] of them.
+    pub refused: BTreeSet<Identity>,
+    /// Declared paths that took a value.
+    pub filled: BTreeSet<Path>,
+}
+
+impl Columns {
+    /// Most columns that are remembered as refused: keys that are data have no end.
+    pub const MAX_REFUSED: usize = 1024;
+
+    /// Takes a part into account, as it was read and fitted.
+    fn add_part(&mut self, part: &Part, fit: &Fit, contract: &Contract) {
+        self.refuse(fit.refused());
+        for declared in &contract.columns {
+            let has_value =
+                || part.columns.binary_search_by(|column| column.identity.path.cmp(&declared.path));
+            if !self.filled.contains(&declared.path) && has_value().is_ok() {
+                self.filled.insert(declared.path.clone());
+            }
+        }
+    }
+
+    /// Adds those of another source.
+    pub fn add(&mut self, other: Columns) {
+        self.refuse(&other.refused);
+        self.filled.extend(other.filled);
+    }
+
+    fn refuse<'a>(&mut self, refused: impl IntoIterator<Item = &'a Identity>) {
+        for identity in refused {
+            if self.refused.len() < Columns::MAX_REFUSED {
+                self.refused.insert(identity.clone());
+            }
+        }
+    }
+}
+
+/// Rows that an event time files nowhere.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Untimed {
+    pub(super) rows: u64,
+    /// Those of them whose time only lacks its zone.
+    pub(super) zoneless: u64,
 }
 
 /// Everything an attempt has had written so far.
@@ -57,23 +118,49 @@ impl Counts {
 pub(super) struct Written {
     pub(super) outputs: Vec<Output>,
     pub(super) rejects: Vec<Output>,
-    pub(super) partitions: BTreeSet<Partition>,
-    pub(super) reject_partitions: BTreeSet<Partition>,
+    /// Files that the catalog was not told of yet.
+    pub(super) uncommitted: BTreeMap<Side, Vec<DataFile>>,
     /// Highest number of a record.
     records: u64,
     ignored: u64,
+    untimed: Untimed,
+    overflowed: u64,
+    pub(super) columns: Columns,
     /// Offset up to which parts account for the decoded source.
     accounted: u64,
     pub(super) rejects_by_reason: BTreeMap<&'static str, u64>,
 }
 
 impl Written {
+    /// Takes a file into the accounts that lies where it belongs.
+    pub(super) fn add(&mut self, side: Side, file: DataFile) {
+        let outputs = match side {
+            Side::Rows => &mut self.outputs,
+            Side::Rejects => &mut self.rejects,
+        };
+        outputs.push(file.output());
+        self.uncommitted.entry(side).or_default().push(file);
+    }
+
+    /// Whether it is time to tell the catalog.
+    pub(super) fn is_to_be_committed(&self) -> bool {
+        self.uncommitted.values().map(Vec::len).sum::<usize>() >= COMMITTED
+    }
+
+    /// Takes note of what becomes of the columns of a part.
+    pub(super) fn fit(&mut self, part: &Part, fit: &Fit, contract: &Contract) {
+        self.columns.add_part(part, fit, contract);
+    }
+
     /// Takes a part into the accounts.
-    pub(super) fn account(&mut self, part: &Part) {
+    pub(super) fn account(&mut self, part: &SettledPart, untimed: Untimed) {
         let last_row = part.records.last().copied().unwrap_or(0);
         let last_reject = part.rejects.last().map_or(0, |reject| reject.record);
         self.records = self.records.max(last_row).max(last_reject);
         self.ignored += part.ignored;
+        self.overflowed += part.overflow().map_or(0, Cells::len) as u64;
+        self.untimed.rows += untimed.rows;
+        self.untimed.zoneless += untimed.zoneless;
         if part.span.start == self.accounted {
             self.accounted = part.span.end;
         }
@@ -100,6 +187,9 @@ impl Written {
             bytes_out: files.clone().map(|output| output.bytes).sum(),
             files: files.count() as u64,
             new_columns: 0,
+            untimed: self.untimed.rows,
+            zoneless: self.untimed.zoneless,
+            overflowed: self.overflowed,
         };
         let unbalanced = |difference| {
             let identity = identity.to_owned();

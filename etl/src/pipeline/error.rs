@@ -33,6 +33,9 @@ pub enum PipelineError {
     /// The key does not tell the hour that the table is partitioned by.
     #[error("{identity}: there is no hour in its key, and the table is partitioned by arrival")]
     NoHour { identity: String },
+    /// No record has a time where the table is filed by one.
+    #[error("{identity}: {} has a usable time at {path}", none_of(*rows, *is_all))]
+    NoTime { identity: String, path: String, rows: u64, zoneless: u64, is_all: bool },
     /// The run was stopped.
     #[error("stopped")]
     Stopped,
@@ -54,6 +57,10 @@ pub enum PipelineError {
     /// A file could not be encoded.
     #[error(transparent)]
     Encode(#[from] EncodeError),
+}
+
+fn none_of(rows: u64, is_all: bool) -> String {
+    if is_all { "no record".to_owned() } else { format!("none of the first {rows} records") }
 }
 
 impl PipelineError {
@@ -78,6 +85,12 @@ impl PipelineError {
             PipelineError::Contended { .. } => Some("run again, with fewer runs at a time"),
             PipelineError::NoHour { .. } => {
                 Some("say how keys tell their hour: --key-pattern, or IOTLAKE_KEY_PATTERN of the function")
+            }
+            PipelineError::NoTime { rows, zoneless, .. } if rows == zoneless => {
+                Some("the times have no zone: say --assume-utc if they are UTC")
+            }
+            PipelineError::NoTime { .. } => {
+                Some("to file such records under year=0000, say --allow-missing-time")
             }
             PipelineError::Stopped => Some("run again: what is done is not done twice"),
             PipelineError::Source { source, .. } => source.hint(),

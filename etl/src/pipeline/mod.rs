@@ -1,7 +1,7 @@
 //! One source, from its bytes to its receipt: the one place that knows the order of steps.
 //!
-//! In comes a source and the table it belongs to; out come its data files, the files of its rejects, their partitions
-//! and, last, its receipt. The Lambda, `backfill` and whatever else finds sources all come through here.
+//! In comes a source and the table it belongs to; out come its data files, the files of its rejects, what the catalog
+//! is told of them and, last, its receipt. The Lambda, `backfill` and whatever else finds sources all come through here.
 //!
 //! What must stay true: what is written is a function of what was recorded before the first effect ([`attempt`]), so that
 //! a run may stop anywhere and the next one completes it; of runs that would write one source in different ways one wins,
@@ -22,23 +22,22 @@ mod sweep;
 mod watch;
 mod write;
 
-use std::collections::{BTreeSet, HashSet};
 use std::panic::resume_unwind;
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 
 use iotlake_flatten::{Compression, Flattener, LAYOUT, Limits, Options};
 
-use crate::catalog::{CatalogError, Side, Table, TableName};
+use crate::catalog::{CatalogError, Table, TableName};
 use crate::decode::{Damage, Decoder, OnDamage, Stored};
 use crate::lake::Lake;
 use crate::ledger::{Counts as Ledgered, LedgerError, Note, Placed, Receipt, ReceiptOptions};
-use crate::partition::{Partition, PartitionBy};
+use crate::partition::PartitionBy;
 use crate::source::SourceObject;
 use crate::storage::Storage;
 use crate::turns::Turn;
 
-pub use account::Counts;
 use account::Written;
+pub use account::{Columns, Counts};
 pub(crate) use attempt::ATTEMPTS;
 #[cfg(feature = "query")]
 pub(crate) use attempt::open as open_attempts;
@@ -74,6 +73,8 @@ pub struct Run {
     pub output_limit: u64,
     /// What becomes of a source whose compressed stream is damaged.
     pub on_damage: OnDamage,
+    /// Whether a source is taken whose records have no time where the table is filed by one.
+    pub allow_missing_time: bool,
     /// Bounds on records, parts and tables.
     pub limits: Limits,
 }
@@ -84,7 +85,7 @@ impl Run {
     pub const OUTPUT_LIMIT: u64 = 1 << 40;
 
     /// Sources go to `table`, each row to the hour in its source's key, in files that everything reads (Snappy), one
-    /// thread a source; one that was ingested stays as it is, and one that is damaged fails.
+    /// thread a source; one that was ingested stays as it is, and one that is damaged or has no times fails.
     pub fn new(table: impl Into<String>) -> Run {
         Run {
             table: table.into(),
@@ -94,16 +95,16 @@ impl Run {
             replace: false,
             output_limit: Run::OUTPUT_LIMIT,
             on_damage: OnDamage::Fail,
+            allow_missing_time: false,
             limits: Limits::default(),
         }
     }
 }
 
-/// What sources of one run share: the table as last seen, the partitions known to be there, and what earlier runs left.
+/// What sources of one run share: the table as last seen, and what earlier runs left.
 #[derive(Debug)]
 pub struct Shared {
     table: Mutex<Arc<Table>>,
-    partitions: Mutex<HashSet<(Side, Partition)>>,
     leftovers: Leftovers,
 }
 
@@ -115,7 +116,7 @@ impl Shared {
 
     /// The same, where it is known what earlier runs left.
     pub fn with_leftovers(table: Table, leftovers: Leftovers) -> Shared {
-        Shared { table: Mutex::new(Arc::new(table)), partitions: Mutex::new(HashSet::new()), leftovers }
+        Shared { table: Mutex::new(Arc::new(table)), leftovers }
     }
 
     fn table(&self) -> Arc<Table> {
@@ -268,7 +269,7 @@ impl Pipeline<'_> {
         }
     }
 
-    /// Makes the partitions known, checks the accounts, writes the receipt and removes what it does not name.
+    /// Checks the accounts, tells the catalog of the last files, writes the receipt and removes what it does not name.
     fn finish(
         &self,
         mut hold: Hold<'_>,
@@ -284,8 +285,7 @@ impl Pipeline<'_> {
             hold.begin(&mut [], false)?;
         }
         self.watch.enter(Stage::Register);
-        self.ensure_partitions(Side::Rows, &written.partitions)?;
-        self.ensure_partitions(Side::Rejects, &written.reject_partitions)?;
+        self.commit(&mut written)?;
         self.watch.enter(Stage::Receipt);
         hold.check()?;
         let receipt = Receipt {
@@ -321,22 +321,18 @@ impl Pipeline<'_> {
             counts,
             rejects_by_reason: written.rejects_by_reason,
             new_columns,
+            columns: written.columns,
             conflicts,
             warnings,
             remarks,
         })
     }
 
-    fn ensure_partitions(&self, side: Side, partitions: &BTreeSet<Partition>) -> Result<(), CatalogError> {
-        let lock = || self.shared.partitions.lock().unwrap_or_else(PoisonError::into_inner);
-        let known = lock().clone();
-        let unseen: Vec<Partition> =
-            partitions.iter().copied().filter(|partition| !known.contains(&(side, *partition))).collect();
-        if unseen.is_empty() {
-            return Ok(());
+    /// Tells the catalog of files that lie where they belong.
+    fn commit(&self, written: &mut Written) -> Result<(), CatalogError> {
+        for (side, files) in std::mem::take(&mut written.uncommitted) {
+            self.lake.catalog.commit(&TableName::new(&self.run.table, side), &files)?;
         }
-        self.lake.catalog.ensure_partitions(&TableName::new(&self.run.table, side), &unseen)?;
-        lock().extend(unseen.into_iter().map(|partition| (side, partition)));
         Ok(())
     }
 }

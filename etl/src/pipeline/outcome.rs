@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use iotlake_flatten::TableColumn;
 
-use super::account::Counts;
+use super::account::{Columns, Counts};
 
 /// Whether there was anything to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,6 +26,8 @@ pub struct Outcome {
     pub rejects_by_reason: BTreeMap<&'static str, u64>,
     /// Columns that the table did not have before.
     pub new_columns: Vec<TableColumn>,
+    /// What became of columns. Nothing for a source that was already done.
+    pub columns: Columns,
     /// How often another writer changed the table first.
     pub conflicts: u32,
     /// What a person should know though nothing failed: damage in a compressed stream.
@@ -51,6 +53,7 @@ impl Outcome {
             counts: Counts::default(),
             rejects_by_reason: BTreeMap::new(),
             new_columns: Vec::new(),
+            columns: Columns::default(),
             conflicts: 0,
             warnings: Vec::new(),
             remarks,

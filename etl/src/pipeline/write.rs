@@ -8,18 +8,18 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-use iotlake_flatten::time::Hour;
-use iotlake_flatten::{Encoder, Part, SettledPart};
+use iotlake_flatten::time::{Hour, Zoneless};
+use iotlake_flatten::{EncodedFile, Encoder, Part, SettledPart};
 
 use super::Pipeline;
-use super::account::Written;
+use super::account::{Untimed, Written};
 use super::error::PipelineError;
 use super::halt::Halt;
-use super::hold::Hold;
+use super::hold::{Hold, State};
 use super::watch::Stage;
-use crate::catalog::Side;
-use crate::digest::{Digest, source_hash};
-use crate::ledger::{Output, ReceiptOptions};
+use crate::catalog::{DataFile, Side};
+use crate::digest::source_hash;
+use crate::ledger::ReceiptOptions;
 use crate::partition::{Partition, PartitionBy};
 use crate::place::{FileName, Place};
 use crate::source::SourceObject;
@@ -65,7 +65,19 @@ impl<'a> Writer<'a> {
             return Err(PipelineError::Stopped.into());
         }
         watch.part(&part);
-        let files = self.files(&part);
+        let (files, untimed) = self.files(&part);
+        // Before the first effect, so that what decides is the first part: it is all of nearly every source, and memory
+        // holds no other.
+        if !run.allow_missing_time
+            && let Some((path, _)) = run.partition_by.event()
+            && untimed.rows > 0
+            && untimed.rows == u64::from(part.rows)
+            && matches!(self.hold.state, State::Nothing)
+        {
+            let Untimed { rows, zoneless } = untimed;
+            let (identity, path) = (self.source.identity.clone(), path.to_string());
+            return Err(PipelineError::NoTime { identity, path, rows, zoneless, is_all }.into());
+        }
         if part.spilled {
             self.hold.fix_basis(self.turn)?;
         }
@@ -86,70 +98,74 @@ impl<'a> Writer<'a> {
             fit = part.fit(&table.schema, &run.limits);
         }
         watch.enter(Stage::Encode);
+        self.written.fit(&part, &fit, table.schema.contract());
         let part = part.settle(&fit);
-        self.written.account(&part);
+        self.written.account(&part, untimed);
         for (place, rows) in places.into_iter().zip(rows) {
             let (source, options) = (&*self.source.identity, &*self.options);
             let encoder =
                 Encoder { source, options, compression: run.compression, parallel: run.threads > 2 };
-            let (bytes, count) = match &rows {
-                Some(rows) => (
-                    encoder.encode_rows(&part, rows, &table.schema),
-                    rows.iter().map(|rows| u64::from(rows.end - rows.start)).sum(),
-                ),
-                None => (encoder.encode_rejects(&part), part.rejects.len() as u64),
+            let encoded = match &rows {
+                Some(rows) => encoder.encode_rows(&part, rows, &table.schema),
+                None => encoder.encode_rejects(&part),
             };
-            let bytes = bytes.map_err(PipelineError::from)?;
-            let output = self.put(place.key(&run.table), &bytes, count)?;
-            let written = &mut self.written;
-            let (outputs, partitions) = match rows {
-                Some(_) => (&mut written.outputs, &mut written.partitions),
-                None => (&mut written.rejects, &mut written.reject_partitions),
-            };
-            outputs.push(output);
-            partitions.insert(place.partition);
+            let file = self.put(&place, encoded.map_err(PipelineError::from)?)?;
+            self.written.add(place.side, file);
+        }
+        if self.written.is_to_be_committed() {
+            watch.enter(Stage::Register);
+            self.pipeline.commit(&mut self.written).map_err(PipelineError::from)?;
         }
         watch.enter(Stage::Read);
         Ok(part)
     }
 
-    /// The files that a part becomes, those of rows first.
-    fn files(&self, part: &Part) -> Vec<File> {
+    /// The files that a part becomes, those of rows first; and how many rows have no time where one is due.
+    fn files(&self, part: &Part) -> (Vec<File>, Untimed) {
         let of_key = self.source.hour.unwrap_or(Partition::UNKNOWN);
         let place = |side, partition| {
             let name = FileName { hash: self.hash.clone(), part: part.number, revision: 0 };
             Place { side, partition, name }
         };
         let mut files = Vec::new();
-        match &self.pipeline.run.partition_by {
+        let mut untimed = Untimed::default();
+        match self.pipeline.run.partition_by.event() {
             _ if part.rows == 0 => {}
-            PartitionBy::Arrival => {
+            None => {
                 files.push((place(Side::Rows, of_key), Some(std::iter::once(0..part.rows).collect())));
             }
             // Before the column that tells the time may find no room in the table.
-            PartitionBy::Event(path) => {
-                let partitions = partitioned(&part.hours(path)).into_iter();
+            Some((path, zoneless)) => {
+                let hours = part.hours(path, zoneless);
+                untimed.rows = hours.iter().filter(|hour| hour.is_none()).count() as u64;
+                if untimed.rows > 0 {
+                    let as_utc = part.hours(path, Zoneless::Utc);
+                    let pairs = hours.iter().zip(as_utc);
+                    untimed.zoneless =
+                        pairs.filter(|(hour, utc)| hour.is_none() && utc.is_some()).count() as u64;
+                }
+                let partitions = partitioned(&hours).into_iter();
                 files.extend(partitions.map(|(partition, rows)| (place(Side::Rows, partition), Some(rows))));
             }
         }
         if !part.rejects.is_empty() {
             files.push((place(Side::Rejects, of_key), None));
         }
-        files
+        (files, untimed)
     }
 
     /// Writes a file, or finds that it was written before: then it is the same, byte for byte.
-    fn put(&mut self, key: String, bytes: &[u8], rows: u64) -> Result<Output, Halt> {
-        let Pipeline { watch, lake, .. } = self.pipeline;
+    fn put(&mut self, place: &Place, file: EncodedFile) -> Result<DataFile, Halt> {
+        let Pipeline { watch, lake, run, .. } = self.pipeline;
         watch.enter(Stage::Write);
-        let storage = &lake.storage;
-        if storage.put_if_absent(&key, bytes)? == Put::AlreadyThere
-            && storage.read(&key)?.is_none_or(|there| there != bytes)
+        let (storage, key) = (&lake.storage, place.key(&run.table));
+        if storage.put_if_absent(&key, &file.bytes)? == Put::AlreadyThere
+            && storage.read(&key)?.is_none_or(|there| there != file.bytes)
         {
             return Err(self.hold.differs(&key));
         }
         watch.enter(Stage::Encode);
-        Ok(Output { key, bytes: bytes.len() as u64, rows, digest: Digest::of(bytes) })
+        Ok(DataFile::new(key, place.partition, file))
     }
 }
 

@@ -51,10 +51,10 @@ fn keys_without_an_hour_stop_a_run_that_needs_it() {
     let error = plan(&storage, &everything(), &PlanOptions::default()).unwrap_err();
     assert_eq!(
         error.to_string(),
-        "4 of 5 sources have no hour in their key, such as memory://raw/a.json, memory://raw/b.json, \
+        "no hour in the key of 4 of 5 sources, such as memory://raw/a.json, memory://raw/b.json, \
          memory://raw/c.json"
     );
-    assert!(error.hint().unwrap().contains("--partition-by event:ts"));
+    assert!(error.hint().unwrap().contains("--partition-by event:PATH"));
 
     let by_event = PlanOptions { partition_by: "event:ts".parse().unwrap(), ..PlanOptions::default() };
     assert_eq!(plan(&storage, &everything(), &by_event).unwrap().sources.len(), 5);

@@ -5,6 +5,7 @@
 
 use std::io;
 
+use datafusion::arrow::error::ArrowError;
 use datafusion::common::SchemaError;
 use datafusion::error::DataFusionError;
 use datafusion::sql::sqlparser::dialect::GenericDialect;
@@ -37,7 +38,7 @@ pub enum QueryError {
         hint: Option<String>,
     },
     /// The statement is not a query.
-    #[error("only queries are run here: {reason}")]
+    #[error("only SELECT is allowed; {reason}")]
     Refused {
         /// What it is.
         reason: String,
@@ -69,15 +70,16 @@ impl QueryError {
             QueryError::Sql { hint, .. } => hint.clone(),
             QueryError::Storage { hint, .. } => hint.map(str::to_owned),
             QueryError::Refused { .. } => {
-                Some("write a SELECT; SHOW TABLES, DESCRIBE and EXPLAIN work as well".to_owned())
+                Some("SHOW TABLES, DESCRIBE and EXPLAIN work as well; nothing was changed".to_owned())
             }
             QueryError::Failed(error) => match error.find_root() {
                 DataFusionError::ResourcesExhausted(_) => {
                     Some("add a condition on year, month, day or hour, or a LIMIT".to_owned())
                 }
-                DataFusionError::ParquetError(_) | DataFusionError::ArrowError(..) => {
+                DataFusionError::ParquetError(_) => {
                     Some("`iotlake audit` finds files that do not fit their table".to_owned())
                 }
+                DataFusionError::ArrowError(error, _) => of_values(error),
                 _ => None,
             },
             QueryError::View { .. } | QueryError::Runtime(_) | QueryError::Write(_) => None,
@@ -101,7 +103,7 @@ impl QueryError {
         let reason = message(error);
         let reason = ["DDL not supported: ", "DML not supported: ", "Statement not supported: "]
             .iter()
-            .find_map(|prefix| reason.strip_prefix(prefix).map(|what| format!("this is {what}")));
+            .find_map(|prefix| reason.strip_prefix(prefix).map(|what| format!("got {}", statement(what))));
         QueryError::Refused { reason: reason.unwrap_or_else(|| message(error)) }
     }
 
@@ -133,6 +135,30 @@ impl QueryError {
             }
         };
         QueryError::Sql { message, hint }
+    }
+}
+
+/// `DROP TABLE` for `DropTable`.
+fn statement(name: &str) -> String {
+    let mut words = String::new();
+    for letter in name.chars() {
+        if letter.is_ascii_uppercase() && !words.is_empty() {
+            words.push(' ');
+        }
+        words.push(letter.to_ascii_uppercase());
+    }
+    words
+}
+
+/// What helps where the values of a query do not allow what it does with them. The lake is well.
+fn of_values(error: &ArrowError) -> Option<String> {
+    match error {
+        ArrowError::DivideByZero => Some("divide by NULLIF(value, 0) to get NULL instead".to_owned()),
+        ArrowError::CastError(_) | ArrowError::ParseError(_) => {
+            Some("TRY_CAST gives NULL for a value that does not convert".to_owned())
+        }
+        ArrowError::ArithmeticOverflow(_) => Some("CAST to DOUBLE or DECIMAL first".to_owned()),
+        _ => None,
     }
 }
 

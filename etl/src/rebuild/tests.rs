@@ -2,6 +2,7 @@ use iotlake_flatten::{Kind, Path};
 
 use super::*;
 use crate::catalog::MemoryCatalog;
+use crate::partition::Partition;
 use crate::storage::MemoryStorage;
 
 fn column(name: &str, path: &str, kind: Kind) -> TableColumn {
@@ -9,7 +10,7 @@ fn column(name: &str, path: &str, kind: Kind) -> TableColumn {
 }
 
 fn file(source: &str, part: u64, columns: &[TableColumn]) -> Described {
-    Described { source: source.to_owned(), part, columns: columns.to_vec() }
+    Described { source: source.to_owned(), part, columns: columns.to_vec(), summary: Vec::new() }
 }
 
 fn names(declared: &[TableColumn], files: Vec<Described>) -> Result<Vec<String>, RebuildError> {
@@ -54,14 +55,15 @@ fn a_table_that_was_never_written_is_not_made_up() {
 fn a_table_that_is_there_keeps_what_it_has() {
     let catalog = MemoryCatalog::new();
     let schema = Schema::new(Contract::default());
+    let hour = Partition::new(2026, 3, 1, 5).unwrap();
+    let output = Output { key: "t/x.parquet".into(), bytes: 4, rows: 1, digest: "0".into() };
     let rebuilt = |columns: Vec<TableColumn>| Rebuilt {
         table: Table::new(
             "t",
             Schema::from_columns(Contract::default(), columns).unwrap(),
             PartitionBy::Arrival,
         ),
-        partitions: [Partition::new(2026, 3, 1, 5).unwrap()].into(),
-        reject_partitions: BTreeSet::new(),
+        named: [(Side::Rows, vec![DataFile::named(output.clone(), hour, Vec::new())])].into(),
         files: 1,
         receipts: 1,
         unfilled: Vec::new(),
@@ -73,7 +75,7 @@ fn a_table_that_is_there_keeps_what_it_has() {
     let a = column("a", "a", Kind::Double);
     assert!(!write(&catalog, &rebuilt(vec![a.clone()])).unwrap());
     assert_eq!(catalog.table("t").unwrap().unwrap().schema.columns(), [ts, a]);
-    assert_eq!(catalog.partitions(&TableName::rows("t")).unwrap().len(), 1);
+    assert_eq!(catalog.partitions(&TableName::rows("t")).unwrap(), [hour]);
     let other = rebuilt(vec![column("b", "a", Kind::Double)]);
     assert!(matches!(write(&catalog, &other), Err(RebuildError::Columns { .. })));
 }

@@ -11,7 +11,7 @@ use aws_sdk_glue::types::{
 use aws_smithy_types::base64;
 use iotlake::aws::Aws;
 use iotlake::catalog::conformance::{conformance, conformance_of_writers};
-use iotlake::catalog::{Catalog, CatalogError, GlueCatalog, Table, TableName};
+use iotlake::catalog::{Catalog, CatalogError, DataFile, GlueCatalog, Table, TableName};
 use iotlake::partition::{Partition, PartitionBy};
 use iotlake::view::{Expression, View, ViewColumn, ViewType};
 use iotlake_flatten::{Contract, Identity, Kind, Path, Schema, Type};
@@ -37,6 +37,19 @@ fn readings() -> Table {
 
 fn identity(path: &str, kind: Kind) -> Identity {
     Identity::new(Path::dotted(path), kind)
+}
+
+/// A file in each of these hours.
+fn files(hours: &[Partition]) -> Vec<DataFile> {
+    let file = |hour: &Partition| DataFile {
+        key: format!("readings/{}/x.parquet", hour.folder()),
+        partition: *hour,
+        rows: 1,
+        bytes: 4,
+        digest: String::new(),
+        columns: Vec::new(),
+    };
+    hours.iter().map(file).collect()
 }
 
 fn hour(hour: u8) -> Partition {
@@ -129,7 +142,10 @@ fn tables_are_as_athena_wants_them() {
         let rejects = raw(&aws, database, "readings_rejects");
         assert_is(&described(&rejects), include_str!("glue/readings_rejects.json"));
 
-        assert_eq!(catalog.ensure_partitions(&TableName::rows("readings"), &[hour(5)]).unwrap(), 1);
+        assert_eq!(
+            catalog.commit(&TableName::rows("readings"), &files(&[hour(5)])).unwrap().new_partitions,
+            1
+        );
         let [partition] = &raw_partitions(&aws, database, "readings")[..] else { panic!("one partition") };
         assert_eq!(partition.values(), ["2026", "03", "01", "05"]);
         assert_is(&descriptor(partition.storage_descriptor().unwrap()), include_str!("glue/partition.json"));
@@ -214,7 +230,7 @@ fn a_missing_database_is_said_to_be_missing() {
         moto.tables().unwrap_err(),
         moto.table("readings").unwrap_err(),
         moto.evolve("readings", &mut |_| Vec::new()).unwrap_err(),
-        moto.ensure_partitions(&TableName::rows("readings"), &[hour(1)]).unwrap_err(),
+        moto.commit(&TableName::rows("readings"), &files(&[hour(1)])).unwrap_err(),
         moto.partitions(&TableName::rows("readings")).unwrap_err(),
     ] {
         assert!(error.to_string().starts_with("database `nothing`: glue:"), "{error}");
@@ -247,7 +263,7 @@ fn what_others_made_is_refused_and_left_as_it_is() {
             catalog.table("readings").unwrap_err(),
             catalog.create_table(&readings()).unwrap_err(),
             catalog.evolve("readings", &mut |_| vec![identity("x", Kind::Double)]).unwrap_err(),
-            catalog.ensure_partitions(&TableName::rows("readings"), &[hour(1)]).unwrap_err(),
+            catalog.commit(&TableName::rows("readings"), &files(&[hour(1)])).unwrap_err(),
             catalog.put_view(&view).unwrap_err(),
         ];
         for error in errors {
@@ -282,7 +298,7 @@ fn a_table_of_another_lake_is_not_taken_for_one_of_this() {
     assert_eq!(other.tables().unwrap(), [""; 0]);
     for error in [
         other.create_table(&readings()).unwrap_err(),
-        other.ensure_partitions(&TableName::rows("readings"), &[hour(1)]).unwrap_err(),
+        other.commit(&TableName::rows("readings"), &files(&[hour(1)])).unwrap_err(),
     ] {
         assert_eq!(
             error.to_string(),
@@ -331,7 +347,7 @@ fn what_a_user_wrote_survives() {
         let names: Vec<_> = descriptor.columns().iter().map(Column::name).collect();
         assert_eq!(names, ["_source", "_record", "_overflow", "ts", "device.id", "t", "new"]);
         // A partition has the columns as they are, and none of what was said about them.
-        catalog.ensure_partitions(&TableName::rows("readings"), &[hour(1)]).unwrap();
+        catalog.commit(&TableName::rows("readings"), &files(&[hour(1)])).unwrap();
         let partitions = raw_partitions(&aws, "users", "readings");
         let columns = partitions[0].storage_descriptor().unwrap().columns();
         assert_eq!(columns.iter().map(Column::name).collect::<Vec<_>>(), names);
@@ -376,14 +392,17 @@ fn a_table_deleted_under_us_is_missed() {
             |error: CatalogError| matches!(error, CatalogError::NoTable { name } if name == "readings");
         assert!(is_missed(evolved.unwrap_err()));
         assert!(is_missed(catalog.evolve("readings", &mut |_| Vec::new()).unwrap_err()));
-        assert!(is_missed(catalog.ensure_partitions(&TableName::rows("readings"), &[hour(1)]).unwrap_err()));
+        assert!(is_missed(catalog.commit(&TableName::rows("readings"), &files(&[hour(1)])).unwrap_err()));
         assert_eq!(catalog.table("readings").unwrap(), None);
         delete("readings_rejects");
-        let error = catalog.ensure_partitions(&TableName::rejects("readings"), &[hour(1)]).unwrap_err();
+        let error = catalog.commit(&TableName::rejects("readings"), &files(&[hour(1)])).unwrap_err();
         assert_eq!(error.to_string(), "there is no table `readings_rejects`");
         // Made again, it has both.
         catalog.create_table(&readings()).unwrap();
-        assert_eq!(catalog.ensure_partitions(&TableName::rejects("readings"), &[hour(1)]).unwrap(), 1);
+        assert_eq!(
+            catalog.commit(&TableName::rejects("readings"), &files(&[hour(1)])).unwrap().new_partitions,
+            1
+        );
     }
 }
 
@@ -436,7 +455,7 @@ fn a_lost_reply_is_no_failure() {
     assert!(evolved.table.schema.column(&identity("t", Kind::Double)).is_some());
     assert_eq!(evolved.conflicts, 1);
     assert_eq!(catalog.table("readings").unwrap(), Some(evolved.table));
-    catalog.ensure_partitions(&TableName::rows("readings"), &[hour(1), hour(2)]).unwrap();
+    catalog.commit(&TableName::rows("readings"), &files(&[hour(1), hour(2)])).unwrap();
     assert_eq!(catalog.partitions(&TableName::rows("readings")).unwrap(), [hour(1), hour(2)]);
     let fired = faults.fired();
     assert_eq!(fired.len(), 4, "{fired:?}");
@@ -467,10 +486,13 @@ fn no_more_is_asked_than_is_promised() {
     let many: Vec<_> = (1..=15).flat_map(|day| (0..10).map(move |hour| (day, hour))).collect();
     let many: Vec<_> =
         many.into_iter().map(|(day, hour)| Partition::new(2026, 3, day, hour).unwrap()).collect();
-    assert_eq!(catalog.ensure_partitions(&TableName::rows("readings"), &many).unwrap(), 150);
+    assert_eq!(catalog.commit(&TableName::rows("readings"), &files(&many)).unwrap().new_partitions, 150);
     assert_eq!(asked(), ["GetTable", "BatchCreatePartition", "BatchCreatePartition"]);
-    assert_eq!(catalog.ensure_partitions(&TableName::rows("readings"), &many[140..]).unwrap(), 0);
-    assert_eq!(catalog.ensure_partitions(&TableName::rows("readings"), &[]).unwrap(), 0);
+    assert_eq!(catalog.commit(&TableName::rows("readings"), &files(&many[140..])).unwrap().new_partitions, 0);
+    assert_eq!(catalog.commit(&TableName::rows("readings"), &files(&[])).unwrap().new_partitions, 0);
+    assert_eq!(asked(), [""; 0], "what was seen is not asked for again");
+    let other = GlueCatalog::new(&faults.aws(), "calls", LAKE);
+    assert_eq!(other.commit(&TableName::rows("readings"), &files(&many[140..])).unwrap().new_partitions, 0);
     assert_eq!(asked(), ["GetTable", "BatchCreatePartition"]);
 }
 
@@ -493,7 +515,7 @@ fn a_refusal_says_what_to_grant() {
     );
     assert!(error.hint().unwrap().starts_with("grant the caller in Lake Formation CREATE_TABLE"), "{error}");
     deny("BatchCreatePartition", "User: x is not authorized to perform: glue:BatchCreatePartition");
-    let error = catalog.ensure_partitions(&TableName::rows("readings"), &[hour(1)]).unwrap_err();
+    let error = catalog.commit(&TableName::rows("readings"), &files(&[hour(1)])).unwrap_err();
     assert!(error.to_string().contains("glue:BatchCreatePartition: permission denied"), "{error}");
     assert!(error.hint().unwrap().starts_with("allow the caller this action"), "{error}");
 }

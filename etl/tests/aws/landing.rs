@@ -141,6 +141,7 @@ pub fn options(contract: Contract) -> Options {
             replace: false,
             output_limit: u64::MAX,
             on_damage: OnDamage::Fail,
+            allow_missing_time: true,
             limits: Limits::default(),
         },
         contract,

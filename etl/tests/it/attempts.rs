@@ -480,3 +480,30 @@ fn a_change_of_the_same_size_is_noticed_whatever_the_times_of_the_lake_say() {
         assert_eq!(run(&lake, &raw, &options).already_done, 1);
     }
 }
+
+#[test]
+fn whether_a_source_has_times_is_decided_by_its_first_part_before_anything_is_written() {
+    let timed = |ts: u64| messages(300, ts);
+    let untimed = timed(1_772_355_600_000).replace("\"ts\"", "\"at\"");
+    let mut options = crate::support::small_parts();
+    let rows = untimed.matches("\"at\"").count() as u64;
+
+    options.run.allow_missing_time = false;
+    let lake = crate::support::memory_lake();
+    let summary = try_run(&lake, &source(&(untimed.clone() + &timed(1_772_355_600_000))), &options).unwrap();
+    assert!(
+        matches!(&*summary.failed, [(_, PipelineError::NoTime { is_all: false, zoneless: 0, .. })]),
+        "{summary:?}"
+    );
+    // The table was there before; of the source there is nothing, not even the record of an attempt.
+    let left = crate::support::contents(&*lake.storage);
+    assert!(left.keys().all(|key| key.starts_with("_iotlake/catalog/")), "{:?}", left.keys());
+
+    let counts = run(&lake, &source(&(timed(1_772_355_600_000) + &untimed)), &options).counts;
+    assert_eq!((counts.rows, counts.untimed, counts.zoneless), (2 * rows, rows, 0));
+
+    options.run.allow_missing_time = true;
+    let lake = crate::support::memory_lake();
+    let counts = run(&lake, &source(&(untimed + &timed(1_772_355_600_000))), &options).counts;
+    assert_eq!((counts.rows, counts.untimed), (2 * rows, rows));
+}

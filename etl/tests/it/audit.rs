@@ -6,7 +6,7 @@ use arrow::array::{ArrayRef, Float64Array, Int64Array, StringArray};
 use arrow::datatypes::{DataType, Field, Schema as ArrowSchema};
 use arrow::record_batch::RecordBatch;
 use iotlake::audit::{Audit, Depth, Rule, Severity, audit};
-use iotlake::catalog::{Catalog, TableName};
+use iotlake::catalog::{Catalog, DataFile, TableName};
 use iotlake::digest::source_hash;
 use iotlake::ledger::{Ledger, Receipt};
 use iotlake::partition::Partition;
@@ -412,7 +412,10 @@ fn what_a_crash_leaves_is_listed_and_no_finding() {
     );
 
     // A partition without files is worth a word, and does not make the lake unclean.
-    lake.catalog.ensure_partitions(&TableName::rows("t"), &[Partition::new(2026, 3, 2, 0).unwrap()]).unwrap();
+    let partition = Partition::new(2026, 3, 2, 0).unwrap();
+    let (key, digest, columns) = ("t/gone.parquet".to_owned(), String::new(), Vec::new());
+    let gone = DataFile { key, partition, rows: 1, bytes: 4, digest, columns };
+    lake.catalog.commit(&TableName::rows("t"), &[gone]).unwrap();
     let audit = check(&lake, Depth::Footers);
     assert_eq!(rules(&audit), [Rule::PartitionEmpty]);
     assert_eq!(audit.findings[0].rule.severity(), Severity::Warning);

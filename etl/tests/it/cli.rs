@@ -103,7 +103,7 @@ impl Shell {
         let line = line.replace(self.root.to_str().unwrap(), "DIR");
         let cores = std::thread::available_parallelism().unwrap();
         let line = line.replace(&format!("has {cores} cores"), "has N cores");
-        let line = line.replace(&format!("is at most {cores};"), "is at most N;");
+        let line = line.replace(&format!("must be at most {cores};"), "must be at most N;");
         if line.contains(" rows/s") {
             return "TIME".to_owned();
         }
@@ -206,6 +206,45 @@ fn a_source_that_cannot_be_read_says_why() {
 }
 
 #[test]
+fn records_without_a_time_are_told_and_never_fill_a_table_unasked() {
+    let mut shell = Shell::new();
+    let zoneless = "{\"Time\":\"2026-03-01T09:00:00\",\"t\":1}\n{\"Time\":\"soon\",\"t\":2}\n";
+    shell.write("raw/a.json", zoneless);
+    shell.run(&["backfill", "raw", "--lake", "lake"]);
+    shell.run(&["backfill", "raw", "--lake", "lake", "--partition-by", "event:time"]);
+    shell.run(&["backfill", "raw", "--lake", "lake", "--partition-by", "event:Time"]);
+    shell.run(&["backfill", "raw", "--lake", "lake", "--assume-utc"]);
+    // A wrong word must not leave a table that the right one then disagrees with.
+    assert!(!shell.root.join("lake").exists());
+    shell.run(&["backfill", "raw", "--lake", "lake", "--partition-by", "event:Time", "--assume-utc"]);
+    let hour = "lake/events/year=2026/month=03/day=01/hour=09";
+    assert_eq!(files_below(&shell.root.join(hour)), 1);
+    // The table keeps it.
+    shell.write("raw/b.json", zoneless);
+    shell.write("raw/c.json", "{\"t\":3}\n");
+    shell.run(&["backfill", "raw", "--lake", "lake"]);
+    assert_eq!(files_below(&shell.root.join(hour)), 2);
+    let before = files_below(&shell.root.join("lake"));
+    shell.run(&["backfill", "raw", "--lake", "lake", "--json"]);
+    assert_eq!(files_below(&shell.root.join("lake")), before, "nothing is written of what is refused");
+    shell.run(&["backfill", "raw", "--lake", "lake", "--allow-missing-time"]);
+    shell.run(&["backfill", "raw", "--lake", "lake", "--partition-by", "event:Time"]);
+    shell.run(&["catalog", "rebuild", "--lake", "lake"]);
+    shell.run(&["audit", "--lake", "lake"]);
+    shell.write("zoneless/a.json", zoneless);
+    shell.run(&[
+        "backfill",
+        "zoneless",
+        "--lake",
+        "other",
+        "--partition-by",
+        "event:Time",
+        "--allow-missing-time",
+    ]);
+    shell.golden("times");
+}
+
+#[test]
 fn a_command_line_that_cannot_be_meant_so_is_explained() {
     let mut shell = Shell::with_source();
     let mut run = |arguments: &[&str]| {
@@ -281,6 +320,50 @@ fn damage_is_kept_apart_from_failure() {
     assert!(shell.root.join("x.rejects.parquet").exists());
     shell.run_with_input(&["convert", "-", "y.parquet", "--on-damage", "reject"], GOOD);
     shell.golden("damage");
+}
+
+#[test]
+fn what_finds_no_column_is_told() {
+    let mut shell = Shell::new();
+    let keys: Vec<_> = (0..300).map(|at| format!("\"k{at:03}\":{at}")).collect();
+    shell.write(KEY, format!("{{{}}}\n{{\"a\":[{{\"b\":1}}],\"ok\":1}}\n", keys.join(",")));
+    let column = |path: &str| format!("[[column]]\npath = \"{path}\"\ntype = \"double\"\n");
+    shell.write("c.toml", ["a[0].b", "OK", "ok"].map(column).concat());
+    shell.run(&["backfill", "raw", "--lake", "lake", "--contract", "c.toml"]);
+    shell.run(&["backfill", "raw", "--lake", "other", "--contract", "c.toml", "--quiet"]);
+    let output = shell.command(&["backfill", "raw", "--lake", "third", "--json"]).output().unwrap();
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(report["counts"]["overflowed"], 2);
+    assert_eq!(report["refused_columns"].as_array().unwrap().len(), 47, "{report}");
+    assert_eq!(report["warnings"].as_array().unwrap().len(), 2, "{report}");
+    shell.golden("limits");
+}
+
+#[test]
+fn a_file_that_is_no_json_is_named() {
+    let mut shell = Shell::with_source();
+    for name in ["zip.zip", "bzip2.bz2", "parquet.parquet"] {
+        shell.write(&format!("raw/2026/03/01/09/{name}"), hostile(name));
+    }
+    let utf16: Vec<u8> = GOOD.encode_utf16().flat_map(u16::to_le_bytes).collect();
+    shell.write("raw/2026/03/01/09/utf-16", &utf16);
+    shell.run(&["backfill", "raw", "--lake", "lake", "--on-damage", "reject"]);
+    shell.write("in", utf16);
+    shell.run(&["convert", "in", "out.parquet"]);
+    assert!(!shell.root.join("out.parquet").exists());
+    shell.run(&["audit", "--lake", "lake"]);
+    shell.golden("foreign");
+}
+
+#[test]
+fn a_table_and_a_view_never_have_one_name() {
+    let mut shell = Shell::with_source();
+    shell.run(&["backfill", "raw", "--lake", "lake", "--contract", "rigado", "--quiet"]);
+    shell.run(&["backfill", "raw", "--lake", "lake", "--table", "events_rigado"]);
+    shell.run(&["backfill", "raw", "--lake", "other", "--table", "events_rigado", "--quiet"]);
+    shell.run(&["backfill", "raw", "--lake", "other", "--contract", "rigado"]);
+    shell.run(&["query", "--lake", "other"]);
+    shell.golden("names");
 }
 
 #[test]
@@ -429,6 +512,8 @@ fn a_lake_answers_questions() {
     assert!(fs::read(shell.root.join("answer.parquet")).unwrap().starts_with(b"PAR1"));
     shell.run(&["query", "--lake", "lake", "SELECT m.t FROM events"]);
     shell.run(&["query", "--lake", "lake", "DROP TABLE events"]);
+    shell.run(&["query", "--lake", "lake", "SELECT 1/0"]);
+    shell.run(&["query", "--lake", "lake", "SELECT CAST(\"m.t.string\" AS DOUBLE) FROM events"]);
     shell.golden("query");
 }
 

@@ -3,13 +3,15 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use iotlake::catalog::{Catalog, EmbeddedCatalog, Table, TableName};
+use iotlake::catalog::{Catalog, DataFile, EmbeddedCatalog, Table, TableName};
 use iotlake::digest::{Digest, source_hash};
 use iotlake::ledger::{Counts, Ledger, Output, Receipt, ReceiptOptions};
 use iotlake::partition::{Partition, PartitionBy};
 use iotlake::source::KeyPattern;
 use iotlake::storage::{Durability, LocalStorage, Storage};
-use iotlake_flatten::{Compression, Contract, Encoder, Flattener, LAYOUT, Limits, Options, Part, Schema};
+use iotlake_flatten::{
+    Compression, Contract, EncodedFile, Encoder, Flattener, LAYOUT, Limits, Options, Part, Schema,
+};
 
 /// A lake in a temporary folder.
 pub struct Lake {
@@ -94,15 +96,15 @@ impl Lake {
         receipt.counts.rejected += part.rejects.len() as u64;
         receipt.counts.ignored += part.ignored;
         if part.rows > 0 {
-            let bytes = encoder.encode(&part, &schema).unwrap();
+            let file = encoder.encode(&part, &schema).unwrap();
             let table = TableName::rows(table);
-            let output = self.put(&table, partition, &identity, &part, &bytes, part.rows.into());
+            let output = self.put(&table, partition, &identity, &part, file);
             receipt.outputs.push(output);
         }
         if !part.rejects.is_empty() {
-            let bytes = encoder.encode_rejects(&part).unwrap();
+            let file = encoder.encode_rejects(&part).unwrap();
             let table = TableName::rejects(table);
-            let output = self.put(&table, partition, &identity, &part, &bytes, part.rejects.len() as u64);
+            let output = self.put(&table, partition, &identity, &part, file);
             receipt.rejects.push(output);
         }
     }
@@ -113,12 +115,12 @@ impl Lake {
         partition: Partition,
         identity: &str,
         part: &Part,
-        bytes: &[u8],
-        rows: u64,
+        file: EncodedFile,
     ) -> Output {
         let key = format!("{table}/{}/{}-{}.parquet", partition.folder(), source_hash(identity), part.number);
-        self.storage.put_if_absent(&key, bytes).unwrap();
-        self.catalog.ensure_partitions(table, &[partition]).unwrap();
-        Output { key, bytes: bytes.len() as u64, rows, digest: Digest::of(bytes) }
+        self.storage.put_if_absent(&key, &file.bytes).unwrap();
+        let file = DataFile::new(key, partition, file);
+        self.catalog.commit(table, std::slice::from_ref(&file)).unwrap();
+        file.output()
     }
 }

@@ -6,11 +6,13 @@ mod attempts;
 mod audit;
 #[cfg(feature = "cli")]
 mod cli;
+mod commits;
 #[cfg(feature = "query")]
 mod examples;
 #[cfg(feature = "cli")]
 mod kills;
 mod lake;
+mod layouts;
 mod proofs;
 #[cfg(feature = "query")]
 mod query;

@@ -16,7 +16,7 @@ use iotlake_flatten::Contract;
 /// Options under which `table` is made anew.
 pub fn options(contract: Contract, partition_by: PartitionBy) -> Options {
     Options {
-        run: Run { partition_by, ..Run::new("events") },
+        run: Run { partition_by, allow_missing_time: true, ..Run::new("events") },
         contract,
         key_pattern: None,
         view: None,

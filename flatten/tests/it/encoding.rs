@@ -9,7 +9,8 @@ use arrow::compute::take;
 use arrow::datatypes::{DataType, Float64Type, Int64Type, TimestampMicrosecondType};
 use iotlake_fixtures::{Dirt, Kit, SplitMix64};
 use iotlake_flatten::{
-    Cells, Compression, Contract, Encoder, LAYOUT, Limits, Options, Part, Schema, SettledPart, Type, Values,
+    Bound, Cells, ColumnSummary, Compression, Contract, Encoder, LAYOUT, Limits, Options, Part, Schema,
+    SettledPart, Type, Values,
 };
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use parquet::file::reader::{FileReader, SerializedFileReader};
@@ -43,7 +44,7 @@ fn rows_come_back_with_lineage_and_nulls() {
         b"{\"b\":1.5,\"s\":\"x\",\"when\":1772355600123}\nbroken\n{\"a\":9007199254740993,\"s\":\"y\"}\n{}\n";
     let part = parts(text, 9, &empty, Options::default()).remove(0);
     let (part, table) = settle(part, &empty);
-    let batch = read(ENCODER.encode(&part, &table).unwrap());
+    let batch = read(ENCODER.encode(&part, &table).unwrap().bytes);
     let fields = batch.schema();
     let names: Vec<&str> = fields.fields().iter().map(|field| field.name().as_str()).collect();
     assert_eq!(names, ["_source", "_record", "when", "a", "b", "s"]);
@@ -58,7 +59,7 @@ fn rows_come_back_with_lineage_and_nulls() {
     assert_eq!(column("a").as_primitive::<Int64Type>().value(1), 9007199254740993);
     assert_eq!(column("s").as_string::<i32>().value(1), "y");
 
-    let rejects = read(ENCODER.encode_rejects(&part).unwrap());
+    let rejects = read(ENCODER.encode_rejects(&part).unwrap().bytes);
     assert_eq!(rejects.column_by_name("reason").unwrap().as_string::<i32>().value(0), "syntax");
     assert_eq!(rejects.column_by_name("line").unwrap().as_primitive::<Int64Type>().value(0), 2);
     assert_eq!(rejects.column_by_name("bytes").unwrap().as_binary::<i32>().value(0), b"broken\n");
@@ -79,7 +80,8 @@ fn the_bytes_do_not_depend_on_threads_and_are_those_of_this_layout() {
                     .remove(0);
             let (part, table) = settle(part, &empty);
             let encoder = Encoder { compression, parallel: threads > 1, ..ENCODER };
-            files.push(vec![encoder.encode(&part, &table).unwrap(), encoder.encode_rejects(&part).unwrap()]);
+            let encoded = [encoder.encode(&part, &table).unwrap(), encoder.encode_rejects(&part).unwrap()];
+            files.push(encoded.map(|file| file.bytes).to_vec());
         }
         assert!(files.windows(2).all(|pair| pair[0] == pair[1]));
         for file in &files[0] {
@@ -153,11 +155,19 @@ fn what_is_written_is_what_the_part_holds() {
     let (part, table) = settle(part, &empty);
     assert_eq!((part.rows, part.rejects.len(), part.columns.len()), (150_000, 0, 12));
     for compression in [Compression::Snappy, Compression::Zstd] {
-        let file = Encoder { compression, ..ENCODER }.encode(&part, &table).unwrap();
+        let encoded = Encoder { compression, ..ENCODER }.encode(&part, &table).unwrap();
+        let (file, summary) = (encoded.bytes, encoded.columns);
         let footer = SerializedFileReader::new(bytes::Bytes::from(file.clone())).unwrap();
         let group = footer.metadata().row_group(0).clone();
+        assert_eq!(summary, ColumnSummary::of_footer(footer.metadata()), "what is said is what was written");
         let batch = read(file);
         assert_eq!(batch.num_columns(), 2 + part.columns.len());
+        let told = |name: &str| summary.iter().find(|column| column.name == name).unwrap();
+        let source = Bound::Bytes(ENCODER.source.into());
+        assert_eq!(told("_source").bounds, Some((source.clone(), source)));
+        assert_eq!(told("_record").bounds, Some((Bound::Long(1), Bound::Long(150_000))));
+        assert_eq!(told("last").bounds, Some((Bound::Double(-0.0), Bound::Double(0.0))));
+        assert_eq!((told("last").nulls, &told("long").bounds), (Some(149_991), &None));
         for column in &part.columns {
             let name = &table.columns()[table.place(&column.identity).unwrap()].name;
             let expected = cells_of_part(&column.cells);
@@ -220,13 +230,13 @@ fn rows_of_a_part_are_in_a_file_as_they_are_in_the_file_of_all() {
     let empty = schema(&Contract::default());
     let part = parts(&text, 1 << 20, &empty, Options::default()).remove(0);
     let (part, table) = settle(part, &empty);
-    let whole = read(ENCODER.encode(&part, &table).unwrap());
+    let whole = read(ENCODER.encode(&part, &table).unwrap().bytes);
     let rows = part.rows;
     let many = (0..rows / 8).map(|at| (8 * at, 8 * at + 1 + at % 7)).collect();
     let cases = [vec![(0, rows)], vec![(17, rows / 3)], vec![(0, 1), (5, rows / 2), (rows - 1, rows)], many];
     for case in cases {
         let stretches: Vec<_> = case.into_iter().map(|(begin, end)| begin..end).collect();
-        let file = ENCODER.encode_rows(&part, &stretches, &table).unwrap();
+        let file = ENCODER.encode_rows(&part, &stretches, &table).unwrap().bytes;
         let found = read(file.clone());
         let places: UInt32Array = stretches.iter().cloned().flatten().collect();
         assert_eq!(found.num_rows(), places.len());
@@ -245,7 +255,7 @@ fn rows_of_a_part_are_in_a_file_as_they_are_in_the_file_of_all() {
                 [rows.start..middle, middle..rows.end]
             })
             .collect();
-        assert!(ENCODER.encode_rows(&part, &halves, &table).unwrap() == file);
+        assert!(ENCODER.encode_rows(&part, &halves, &table).unwrap().bytes == file);
     }
 }
 
@@ -264,11 +274,11 @@ fn rows_tell_their_hours_and_those_of_an_hour_are_a_file() {
     let empty = schema(&Contract::default());
     let text = b"{\"ts\":1772355600000,\"a\":1}\n{\"ts\":1772359200000,\"b\":2}\n{\"a\":3}\n{\"ts\":1772355601000}\n";
     let part = parts(text, 64, &empty, Options::default()).remove(0);
-    let hours = part.hours(&iotlake_flatten::Path::dotted("ts"));
+    let hours = part.hours(&iotlake_flatten::Path::dotted("ts"), iotlake_flatten::time::Zoneless::NoTime);
     let told: Vec<Option<i8>> = hours.iter().map(|hour| hour.map(|hour| hour.hour)).collect();
     assert_eq!(told, [Some(9), Some(10), None, Some(9)]);
     let (part, table) = settle(part, &empty);
-    let batch = read(ENCODER.encode_rows(&part, &[0..1, 3..4], &table).unwrap());
+    let batch = read(ENCODER.encode_rows(&part, &[0..1, 3..4], &table).unwrap().bytes);
     let records = batch.column_by_name("_record").unwrap().as_primitive::<Int64Type>();
     assert_eq!(records.values().to_vec(), [1, 4]);
     let a = batch.column_by_name("a").unwrap().as_primitive::<Float64Type>();

@@ -96,3 +96,32 @@ fn a_damaged_document_is_named() {
         assert!(error.to_string().contains("tables/t.json"), "{error}");
     }
 }
+
+#[test]
+fn a_table_that_vanished_is_missed_with_the_next_new_partition() {
+    let (storage, catalog) = catalog();
+    catalog.create_table(&table("t")).unwrap();
+    let rows = TableName::rows("t");
+    let file = |hour| DataFile {
+        key: format!("t/{hour}.parquet"),
+        partition: Partition::new(2026, 3, 1, hour).unwrap(),
+        rows: 1,
+        bytes: 4,
+        digest: String::new(),
+        columns: Vec::new(),
+    };
+    catalog.commit(&rows, &[file(5)]).unwrap();
+    storage.delete("_iotlake/catalog/tables/t.json").unwrap();
+    storage.delete("_iotlake/catalog/partitions/t/year=2026/month=03/day=01/hour=05.json").unwrap();
+    assert_eq!(catalog.commit(&rows, &[file(5)]).unwrap(), Committed { new_partitions: 0 });
+    let missing = catalog.commit(&rows, &[file(6)]);
+    assert!(matches!(missing, Err(CatalogError::NoTable { .. })), "{missing:?}");
+    // Made again, it has nothing of what the other had, whoever noticed that it was gone.
+    for _ in 0..2 {
+        catalog.create_table(&table("t")).unwrap();
+        assert_eq!(catalog.commit(&rows, &[file(5)]).unwrap(), Committed { new_partitions: 1 });
+        storage.delete("_iotlake/catalog/tables/t.json").unwrap();
+        storage.delete("_iotlake/catalog/partitions/t/year=2026/month=03/day=01/hour=05.json").unwrap();
+        assert_eq!(catalog.table("t").unwrap(), None);
+    }
+}

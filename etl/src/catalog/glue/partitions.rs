@@ -27,13 +27,8 @@ const MOST_BYTES: usize = 500_000;
 const ATTEMPTS: u32 = 10;
 
 impl GlueCatalog {
-    /// Makes partitions of a table, or of a table of rejects, known; how many were not.
+    /// Makes partitions, sorted, of a table or of a table of rejects known; how many were not.
     pub(super) fn create_partitions(&self, table: &TableName, partitions: &[Partition]) -> Result<usize> {
-        let partitions: Vec<Partition> =
-            partitions.iter().copied().collect::<BTreeSet<_>>().into_iter().collect();
-        if partitions.is_empty() {
-            return Ok(0);
-        }
         let name = &*table.to_string();
         let definition = self.definition(name)?.ok_or_else(|| no_table(name))?;
         match (definition::entry(&definition), table.side) {

@@ -66,7 +66,7 @@ fn take(stored: &[u8], part_bytes: u64, known: Known<'_>, second: &[u8]) -> (Tak
         rejects.extend(part.rejects.iter().map(|reject| reject.reason.code()));
         let encoder =
             Encoder { source: "s", options: "{}", compression: Compression::Snappy, parallel: false };
-        let file = bytes::Bytes::from(encoder.encode(&part, &schema).unwrap());
+        let file = bytes::Bytes::from(encoder.encode(&part, &schema).unwrap().bytes);
         let file = SerializedFileReader::new(file).unwrap();
         rows.extend(file.get_row_iter(None).unwrap().map(|row| row.unwrap().to_string()));
         Ok(())

@@ -31,11 +31,12 @@ fn rows(hours: &[Option<Hour>]) -> BTreeMap<Partition, Vec<u32>> {
 fn neighbours_of_an_hour_are_one_stretch_and_hours_may_come_back() {
     let mut mixed = hours([1, 1, 0, 1]);
     mixed.insert(2, None);
+    let one = |stretch: Range<u32>| std::iter::once(stretch).collect();
     assert_eq!(
         partitioned(&mixed),
         BTreeMap::from([
-            (Partition::UNKNOWN, std::iter::once(2..3).collect()),
-            (Partition::from(hour(0)), std::iter::once(3..4).collect()),
+            (Partition::UNKNOWN, one(2..3)),
+            (Partition::from(hour(0)), one(3..4)),
             (Partition::from(hour(1)), vec![0..2, 4..5]),
         ])
     );
