@@ -165,6 +165,7 @@ pub fn convert<W: Write + Send, R: Write + Send>(
     let encoder = Encoder {
         source: settings.source,
         options: "{}",
+        receipt: None,
         compression: settings.compression,
         parallel: false,
     };

@@ -3,8 +3,8 @@
 //! In come a lake whose catalog was lost and the contract its table was made with; out comes the table: its columns by
 //! the metadata of every file, its partitions and options by its receipts. Only footers and receipts are read.
 //!
-//! Names and paths stand in every file, so that they are certain. The order of columns is that of the files; between
-//! columns that stand together in no file it is the order in which one backfill registers them: by source, part, path
+//! Names and paths stand in every file, so that they are certain; so do field ids, from layout 3 on. The order of columns
+//! is that of the files and of ids; between columns of older files that stand together in none it is the order in which one backfill registers them: by source, part, path
 //! and kind. What stands in neither cannot be known: declared columns that no record ever filled and the options of the
 //! contract, which is why it has to be said, and tables without receipts.
 //!
@@ -16,6 +16,7 @@ mod order;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
+use iotlake_flatten::layout::FIRST_FIELD_ID;
 use iotlake_flatten::{Contract, Identity, Schema, SchemaError, TableColumn};
 use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
 
@@ -148,7 +149,8 @@ pub fn read(
     let [rows, rejects] = Side::BOTH.map(|side| files(storage, &TableName::new(name, side)));
     let (files, rejects) = (rows?, rejects?);
     let declared = Schema::new(contract.clone());
-    let all = Columns::gather(declared.columns(), &files)?;
+    let mut all = Columns::gather(declared.columns(), &files)?;
+    all.order_by_ids();
     let ordered = order::order(&all.registered, &all.lists).map_err(|place| RebuildError::Order {
         table: name.to_owned(),
         name: all.registered[place].name.clone(),
@@ -158,7 +160,7 @@ pub fn read(
         pair[1] >= declared.columns().len() && !all.together.contains(&(pair[0], pair[1]))
     };
     let guessed = ordered.windows(2).filter(is_guessed).count();
-    let columns = ordered.iter().map(|place| all.registered[*place].clone()).collect();
+    let columns = with_ids(ordered.iter().map(|place| all.registered[*place].clone()).collect());
     let schema = Schema::from_columns(contract.clone(), columns)
         .map_err(|source| RebuildError::Schema { table: name.to_owned(), source })?;
     let is_filled = |column: &&TableColumn| all.filled.contains(&column.identity);
@@ -301,14 +303,19 @@ impl Columns {
                 all.registered.push(column.clone());
                 all.registered.len() - 1
             });
-            if known != column || all.registered[place] != *column {
+            let there = &mut all.registered[place];
+            let ids = (there.id, column.id);
+            there.id = there.id.or(column.id);
+            let is_that = |of: &TableColumn| of.name == column.name && of.identity == column.identity;
+            if !is_that(known) || !is_that(there) || matches!(ids, (Some(one), Some(other)) if one != other) {
                 let (one, other) = (first.clone(), origin.to_owned());
                 return Err(RebuildError::Columns { name: column.name.clone(), one, other });
             }
             Ok(place)
         };
         for column in declared {
-            add(&mut all, column, "the contract")?;
+            // Where it stood in the table only files can say: declarations may have come later.
+            add(&mut all, &TableColumn { id: None, ..column.clone() }, "the contract")?;
         }
         // A part registers what it brings at once, sorted, in however many files its rows are.
         let mut by_part: BTreeMap<(&str, u64), Vec<(&str, &Described)>> = BTreeMap::new();
@@ -334,6 +341,34 @@ impl Columns {
         }
         Ok(all)
     }
+}
+
+impl Columns {
+    /// Takes field ids, which were given in the order of the table, for one more list.
+    fn order_by_ids(&mut self) {
+        let with_ids = self.registered.iter().enumerate();
+        let mut with_ids: Vec<(u32, usize)> =
+            with_ids.filter_map(|(place, column)| Some((column.id?, place))).collect();
+        with_ids.sort_unstable();
+        let list: Vec<usize> = with_ids.into_iter().map(|(_, place)| place).collect();
+        self.together.extend(list.windows(2).map(|pair| (pair[0], pair[1])));
+        self.lists.push(list);
+    }
+}
+
+/// Columns in the table's order, with the ids that files say. One that only files of older layouts have gets that of its
+/// place, as in a catalog that is older than ids, or, where that is taken, the next behind all.
+fn with_ids(mut columns: Vec<TableColumn>) -> Vec<TableColumn> {
+    let mut taken: BTreeSet<u32> = columns.iter().filter_map(|column| column.id).collect();
+    for (id, column) in (FIRST_FIELD_ID..).zip(&mut columns) {
+        if column.id.is_none() {
+            let next = taken.last().map_or(FIRST_FIELD_ID, |last| last + 1);
+            let id = if taken.contains(&id) { next } else { id };
+            taken.insert(id);
+            column.id = Some(id);
+        }
+    }
+    columns
 }
 
 #[cfg(test)]

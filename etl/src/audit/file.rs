@@ -17,6 +17,9 @@ use crate::storage::{ObjectMeta, Storage, StorageError};
 /// Read at once from the end of a file: most footers are shorter.
 const TAIL: u64 = 64 << 10;
 
+/// The layout from which on files have field ids and name their receipt.
+const FIRST_WITH_IDS: u32 = 3;
+
 /// The bytes behind the footer: its length and the magic number.
 const TRAILER: u64 = 8;
 
@@ -52,30 +55,41 @@ fn stored(ty: ColumnType) -> &'static str {
 
 /// What the files of a table may hold.
 pub(super) struct Expected {
-    /// By name: place and type.
-    columns: HashMap<String, (usize, ColumnType)>,
+    /// By name.
+    columns: HashMap<String, ExpectedColumn>,
     /// The table's own columns; `None` for rejects.
     own: Option<Vec<TableColumn>>,
+}
+
+/// What a column has to be.
+struct ExpectedColumn {
+    place: usize,
+    ty: ColumnType,
+    id: Option<u32>,
 }
 
 impl Expected {
     pub(super) fn data(table: &Table) -> Expected {
         let own = table.schema.columns().to_vec();
-        let types = own.iter().map(|column| (column.name.as_str(), column.identity.kind.into()));
-        let columns = Expected::places(ENGINE.iter().map(|column| (column.name, column.ty)).chain(types));
+        let of_own = own.iter().map(|column| (column.name.as_str(), column.identity.kind.into(), column.id));
+        let columns = Expected::places(ENGINE.iter().map(of_engine).chain(of_own));
         Expected { columns, own: Some(own) }
     }
 
     pub(super) fn rejects() -> Expected {
-        let columns = REJECTS.iter().map(|column| (column.name, column.ty));
-        Expected { columns: Expected::places(columns), own: None }
+        Expected { columns: Expected::places(REJECTS.iter().map(of_engine)), own: None }
     }
 
     fn places<'a>(
-        columns: impl Iterator<Item = (&'a str, ColumnType)>,
-    ) -> HashMap<String, (usize, ColumnType)> {
-        columns.enumerate().map(|(place, (name, ty))| (name.to_owned(), (place, ty))).collect()
+        columns: impl Iterator<Item = (&'a str, ColumnType, Option<u32>)>,
+    ) -> HashMap<String, ExpectedColumn> {
+        let placed = columns.enumerate();
+        placed.map(|(place, (name, ty, id))| (name.to_owned(), ExpectedColumn { place, ty, id })).collect()
     }
+}
+
+fn of_engine(column: &EngineColumn) -> (&'static str, ColumnType, Option<u32>) {
+    (column.name, column.ty, Some(column.id))
 }
 
 /// What a file says about itself.
@@ -261,7 +275,7 @@ fn check_columns(file: &FileMetaData, expected: &Expected, find: &mut impl FnMut
             find(Rule::ColumnName, format!("column `{name}` {reason}"));
             continue;
         }
-        let Some((place, ty)) = expected.columns.get(name) else {
+        let Some(ExpectedColumn { place, ty, id }) = expected.columns.get(name) else {
             find(Rule::UnknownColumn, format!("column `{name}` is not in the table"));
             continue;
         };
@@ -269,6 +283,18 @@ fn check_columns(file: &FileMetaData, expected: &Expected, find: &mut impl FnMut
             let logical = column.logical_type_ref().map(|ty| format!(" ({ty:?})")).unwrap_or_default();
             let found = format!("{}{logical}", column.physical_type());
             find(Rule::ColumnType, format!("column `{name}` is {found} and in the table {}", stored(*ty)));
+        }
+        let info = column.self_type().get_basic_info();
+        let found = info.has_id().then(|| info.id());
+        let has_ids = layout(file).is_some_and(|layout| layout >= FIRST_WITH_IDS);
+        if found != id.filter(|_| has_ids).map(|id| id as i32) {
+            let said =
+                |id: Option<i32>| id.map_or("no field id".to_owned(), |id| format!("the field id {id}"));
+            let expected = id.map(|id| id as i32);
+            find(
+                Rule::FieldId,
+                format!("column `{name}` has {}, and in the table {}", said(found), said(expected)),
+            );
         }
         if last.is_some_and(|last| *place < last) {
             find(Rule::ColumnOrder, format!("column `{name}` stands behind one that the table has later"));
@@ -284,7 +310,9 @@ fn check_columns(file: &FileMetaData, expected: &Expected, find: &mut impl FnMut
 
 /// Checks that the file means by its columns what the table means by them.
 fn check_metadata(file: &FileMetaData, expected: &Expected, find: &mut impl FnMut(Rule, String)) {
-    for key in [metadata::SOURCE, metadata::PART, metadata::SPAN, metadata::LAYOUT, metadata::OPTIONS] {
+    let of_receipt = layout(file).filter(|layout| *layout >= FIRST_WITH_IDS).map(|_| metadata::RECEIPT);
+    let all = [metadata::SOURCE, metadata::PART, metadata::SPAN, metadata::LAYOUT, metadata::OPTIONS];
+    for key in all.into_iter().chain(of_receipt) {
         if said(file, key).is_none() {
             find(Rule::OutputMetadata, format!("the metadata does not say `{key}`"));
         }
@@ -322,6 +350,11 @@ fn check_metadata(file: &FileMetaData, expected: &Expected, find: &mut impl FnMu
             wrong(format!("column `{}` holds {}, and in the table {identity}", column.name, column.identity));
         }
     }
+}
+
+/// The layout that a file says it has.
+fn layout(file: &FileMetaData) -> Option<u32> {
+    said(file, metadata::LAYOUT)?.parse().ok()
 }
 
 fn said<'a>(file: &'a FileMetaData, key: &str) -> Option<&'a str> {

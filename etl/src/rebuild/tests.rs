@@ -6,7 +6,7 @@ use crate::partition::Partition;
 use crate::storage::MemoryStorage;
 
 fn column(name: &str, path: &str, kind: Kind) -> TableColumn {
-    TableColumn { name: name.to_owned(), identity: Identity::new(Path::dotted(path), kind) }
+    TableColumn { name: name.to_owned(), id: None, identity: Identity::new(Path::dotted(path), kind) }
 }
 
 fn file(source: &str, part: u64, columns: &[TableColumn]) -> Described {

@@ -90,7 +90,8 @@ impl Lake {
         let part = part.settle(&fit);
         let identity = receipt.source.clone();
         let compression = Compression::default();
-        let encoder = Encoder { source: &identity, options: "{}", compression, parallel: false };
+        let encoder =
+            Encoder { source: &identity, options: "{}", receipt: None, compression, parallel: false };
         receipt.counts.records += part.record_count();
         receipt.counts.rows += u64::from(part.rows);
         receipt.counts.rejected += part.rejects.len() as u64;
