@@ -30,7 +30,7 @@ pub struct Counts {
     pub files: u64,
     /// Columns that the table did not have before.
     pub new_columns: u64,
-    /// Rows that are to be filed by a time of their own and have none: they are in [`Partition::UNKNOWN`].
+    /// Rows that are to be filed by a time of their own and have none: they are in [`crate::partition::Partition::UNKNOWN`].
     pub untimed: u64,
     /// Of these, rows whose time only lacks its zone.
     pub zoneless: u64,
