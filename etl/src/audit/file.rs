@@ -88,7 +88,7 @@ impl Expected {
     }
 }
 
-fn of_engine(column: &EngineColumn) -> (&'static str, ColumnType, Option<u32>) {
+fn of_engine<'a>(column: &EngineColumn) -> (&'a str, ColumnType, Option<u32>) {
     (column.name, column.ty, Some(column.id))
 }
 
