@@ -80,6 +80,6 @@ fn names<'a>(paths: impl Iterator<Item = &'a Path>) -> String {
     let shown = paths[..paths.len().min(NAMED)].join(", ");
     match paths.len().saturating_sub(NAMED) {
         0 => shown,
-        more => format!("{shown}, and {more} more"),
+        more => format!("{shown}, and {} more", count(more as u64)),
     }
 }
