@@ -6,8 +6,8 @@
 //!
 //! A field id is given with the place and stays, so that readers who go by ids find a column whatever becomes of names.
 //!
-//! What must stay true: names and field ids are unique, and no id is given twice; registering the same identities in the same order gives the same schema; a
-//! schema read back from a catalog answers exactly as the one written.
+//! What must stay true: names and field ids are unique, and no id is given twice; registering the same identities in the
+//! same order gives the same schema; a schema read back from a catalog answers exactly as the one written.
 
 use std::collections::{BTreeSet, HashMap};
 

@@ -54,8 +54,8 @@ impl<'a> Writer<'a> {
         options: &ReceiptOptions,
     ) -> Writer<'a> {
         let options = serde_json::to_string(options).expect("options are JSON");
-        let hash = source_hash(&source.identity);
-        let receipt = Ledger::key(&pipeline.run.table, &source.identity);
+        let hash = source_hash(&source.name);
+        let receipt = Ledger::key(&pipeline.run.table, &source.name);
         Writer { pipeline, source, turn, hash, options, receipt, hold, written: Written::default() }
     }
 
@@ -77,8 +77,8 @@ impl<'a> Writer<'a> {
             && matches!(self.hold.state, State::Nothing)
         {
             let Untimed { rows, zoneless } = untimed;
-            let (identity, path) = (self.source.identity.clone(), path.to_string());
-            return Err(PipelineError::NoTime { identity, path, rows, zoneless, is_all }.into());
+            let (source_name, path) = (self.source.name.clone(), path.to_string());
+            return Err(PipelineError::NoTime { source_name, path, rows, zoneless, is_all }.into());
         }
         if part.spilled {
             self.hold.fix_basis(self.turn)?;
@@ -105,7 +105,7 @@ impl<'a> Writer<'a> {
         self.written.account(&part, untimed);
         for (place, rows) in places.into_iter().zip(rows) {
             let encoder = Encoder {
-                source: &self.source.identity,
+                source: &self.source.name,
                 options: &self.options,
                 receipt: Some(&self.receipt),
                 compression: run.compression,

@@ -21,6 +21,36 @@ use crate::path::{Identity, Kind, Path};
 use crate::schema::{Schema, TableColumn};
 
 /// Writes parts as the row groups of one file.
+///
+/// All columns have to be known when it is opened, since a Parquet file says them once. With [`Encoder`] each part
+/// becomes a file of its own and may bring columns.
+///
+/// ```
+/// use std::sync::Arc;
+/// use iotlake_flatten::{Compression, Contract, Encoder, FileWriter, Flattener, Limits, Options, Part, Schema, Type};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let contract = Contract::empty().declare("t", Type::Double);
+/// let schema = Schema::new(contract);
+/// let mut parts: Vec<Part> = Vec::new();
+/// let mut sink = |part| -> Result<(), std::convert::Infallible> { parts.push(part); Ok(()) };
+/// let mut flattener = Flattener::new(Arc::new(schema.clone()), Options::default());
+/// flattener.push(b"{\"t\":19.5}{\"t\":20,\"other\":true}", &mut sink)?;
+/// flattener.finish(&mut sink)?;
+///
+/// let encoder =
+///     Encoder { source: "stdin", options: "{}", receipt: None, compression: Compression::Zstd, parallel: false };
+/// let mut file = FileWriter::new(encoder, Vec::new(), &schema, true)?;
+/// // No column more than there are: `other` goes to `_overflow`.
+/// let closed = Limits { columns: 0, ..Limits::default() };
+/// for part in parts {
+///     let fit = part.fit(&schema, &closed);
+///     file.push(&part.settle(&fit))?;
+/// }
+/// assert!(file.finish()?.ends_with(b"PAR1"));
+/// # Ok(())
+/// # }
+/// ```
 pub struct FileWriter<'a, W: Write + Send> {
     encoder: Encoder<'a>,
     file: SerializedFileWriter<W>,
