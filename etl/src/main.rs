@@ -23,7 +23,12 @@ fn main() -> ExitCode {
 fn run(command: Command) -> Outcome {
     match command {
         Command::Backfill(arguments) => cli::backfill::run(arguments),
+        #[cfg(feature = "query")]
         Command::Query(arguments) => cli::query::run(arguments),
+        #[cfg(feature = "query")]
+        Command::Files(arguments) => cli::files::run(arguments),
+        #[cfg(not(feature = "query"))]
+        Command::Query(_) | Command::Files(_) => cli::without_sql(),
         Command::Schema(arguments) => cli::schema::run(arguments),
         Command::Convert(arguments) => cli::convert::run(arguments),
         Command::Audit(arguments) => cli::audit::run(arguments),

@@ -36,6 +36,13 @@ pub enum Command {
     Backfill(BackfillArgs),
     /// Answer a question in SQL; without one, list the tables
     Query(QueryArgs),
+    /// List the files of a table, for readers that take lists
+    #[command(
+        long_about = "List the files of a table, for readers that take lists: those that `query` reads.\n\n\
+        That is every file that a receipt names, in a partition that the catalog has, and no file of a run that was \
+        stopped or is going on. One address a line, sorted."
+    )]
+    Files(FilesArgs),
     /// Show the columns and options of a table, or the columns or SQL of a view
     Schema(SchemaArgs),
     /// Make one Parquet file of one file of records
@@ -166,6 +173,21 @@ pub struct QueryArgs {
     /// Most rows to print of a table
     #[arg(long, value_name = "N")]
     pub max_rows: Option<usize>,
+}
+
+#[derive(Debug, Args)]
+pub struct FilesArgs {
+    /// Table, or table of rejects
+    pub table: String,
+    #[command(flatten)]
+    pub lake: LakeArgs,
+    /// Only files of hours for which this is true: SQL about year, month, day and hour, which are text, such as
+    /// "month = '03' AND hour >= '06'"
+    #[arg(long = "where", value_name = "CONDITION", allow_hyphen_values = true)]
+    pub condition: Option<String>,
+    /// Print JSON: of each file its address, length and hour
+    #[arg(long)]
+    pub json: bool,
 }
 
 #[derive(Debug, Args)]

@@ -21,6 +21,9 @@ pub enum QueryError {
     /// The catalog failed.
     #[error(transparent)]
     Catalog(#[from] CatalogError),
+    /// The files of a table cannot be listed.
+    #[error(transparent)]
+    Lake(crate::error::Error),
     /// A view of the catalog cannot be made.
     #[error("view `{view}` cannot be made")]
     View {
@@ -67,6 +70,7 @@ impl QueryError {
     pub fn hint(&self) -> Option<String> {
         match self {
             QueryError::Catalog(error) => error.hint().map(str::to_owned),
+            QueryError::Lake(error) => error.hint().map(str::to_owned),
             QueryError::Sql { hint, .. } => hint.clone(),
             QueryError::Storage { hint, .. } => hint.map(str::to_owned),
             QueryError::Refused { .. } => {
