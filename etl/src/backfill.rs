@@ -9,7 +9,7 @@ use std::sync::Mutex;
 use std::sync::PoisonError;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use iotlake_flatten::{Contract, Schema};
+use iotlake_flatten::{Contract, Part, Schema};
 
 use crate::catalog::{CatalogError, Table};
 use crate::error::Error;
@@ -42,6 +42,9 @@ pub struct Options {
 pub trait Observer: Sync {
     /// So many more bytes of sources, as stored, were read.
     fn read(&self, _stored_bytes: u64) {}
+
+    /// So many more rows were made of sources; they may still not be written.
+    fn rows(&self, _rows: u64) {}
 
     /// A source has come to its end.
     fn source(&self, _source: &SourceObject, _result: &Result<Outcome, PipelineError>) {}
@@ -167,6 +170,10 @@ struct Reading<'a> {
 impl Watch for Reading<'_> {
     fn read(&self, stored_bytes: u64) {
         self.observer.read(stored_bytes);
+    }
+
+    fn part(&self, part: &Part) {
+        self.observer.rows(u64::from(part.rows));
     }
 
     fn is_stopped(&self) -> bool {

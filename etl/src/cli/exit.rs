@@ -22,6 +22,8 @@ pub enum Exit {
     Usage = 2,
     /// Everything was done, and some records were rejected.
     Rejects = 3,
+    /// Stopped by Ctrl-C, as shells say it: 128 and the number of the signal.
+    Interrupted = 130,
     /// A fault in iotlake itself.
     Bug = 255,
 }

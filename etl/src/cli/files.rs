@@ -13,11 +13,11 @@ pub fn run(arguments: FilesArgs) -> Outcome {
     let lake = open_lake(&arguments.lake)?;
     let session = Session::open(&lake).map_err(failure)?;
     let files = session.files(&arguments.table, arguments.condition.as_deref()).map_err(failure)?;
-    print(&match arguments.json {
+    print(&match arguments.print.json {
         true => to_json(&arguments.table, &files),
         false => files.iter().map(|file| format!("{}\n", file.uri)).collect(),
     })?;
-    for unread in session.unread() {
+    for unread in session.unread().iter().filter(|_| !arguments.print.quiet) {
         warn(&unread.message, Some(unread.hint));
     }
     Ok(Exit::Done)

@@ -6,6 +6,7 @@ pub mod backfill;
 pub mod catalog;
 pub mod clean;
 pub mod complete;
+mod consent;
 pub mod convert;
 pub mod exit;
 #[cfg(feature = "query")]
@@ -14,8 +15,11 @@ mod limits;
 mod progress;
 #[cfg(feature = "query")]
 pub mod query;
+pub mod remove;
 mod report;
 pub mod schema;
+#[cfg(feature = "query")]
+pub mod tables;
 mod times;
 mod units;
 mod whole;

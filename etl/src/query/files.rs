@@ -10,6 +10,9 @@ use datafusion::arrow::array::{ArrayRef, AsArray, StringArray, UInt64Array};
 use datafusion::arrow::datatypes::{DataType, Field, Schema, UInt64Type};
 use datafusion::arrow::record_batch::RecordBatch;
 use datafusion::error::DataFusionError;
+use datafusion::sql::sqlparser::dialect::GenericDialect;
+use datafusion::sql::sqlparser::parser::Parser;
+use datafusion::sql::sqlparser::tokenizer::Token;
 use iotlake_flatten::layout::PARTITION_KEYS;
 
 use super::{QueryError, Session, TableKind, context, only_queries};
@@ -85,6 +88,7 @@ impl Session {
             let hint = "a condition is about year, month, day and hour, which are text: \"month = '03' AND hour >= '06'\"";
             QueryError::Sql { message, hint: Some(hint.to_owned()) }
         };
+        check_is_one(condition).map_err(wrong)?;
         let context = context()?;
         context.register_batch("files", keys(files)?).map_err(QueryError::failed)?;
         // On a line of its own, for it may end in a comment.
@@ -97,6 +101,17 @@ impl Session {
         let batches = batches.map_err(wrong)?;
         let numbers = batches.iter().flat_map(|batch| batch.column(0).as_primitive::<UInt64Type>().values());
         Ok(numbers.map(|number| *number as usize).collect())
+    }
+}
+
+/// Refuses what goes on behind a condition, such as a bracket that closes what it has not opened.
+fn check_is_one(condition: &str) -> Result<(), DataFusionError> {
+    let mut parser = Parser::new(&GenericDialect {}).try_with_sql(condition)?;
+    parser.parse_expr()?;
+    let next = parser.next_token();
+    match next.token {
+        Token::EOF => Ok(()),
+        _ => Err(DataFusionError::Plan(format!("`{next}` follows the condition"))),
     }
 }
 

@@ -77,6 +77,20 @@ impl Place {
         place
     }
 
+    /// With what the page itself makes, else with a lake of the sample.
+    fn of_page(blocks: &[Block]) -> Place {
+        let made: Vec<_> =
+            runnable("", blocks).filter(|command| command.text.contains(" backfill ")).collect();
+        if made.is_empty() {
+            return Place::with_lake();
+        }
+        let place = Place::new();
+        for command in made {
+            assert!(matches!(place.run(&command.text).0, Some(0 | 3)), "{}", command.text);
+        }
+        place
+    }
+
     fn shell(&self, text: &str) -> process::Command {
         let mut shell = process::Command::new("sh");
         let path = format!("{}:{}", self.folder.path().join("bin").display(), std::env::var("PATH").unwrap());
@@ -85,7 +99,7 @@ impl Place {
         // Nobody's credentials, not even a machine's.
         shell.env("AWS_EC2_METADATA_DISABLED", "true").env("AWS_REGION", "eu-central-1");
         for name in names_of_variables(text) {
-            shell.env(name, "some-name");
+            shell.env(name, name.to_ascii_lowercase());
         }
         shell
     }
@@ -120,6 +134,13 @@ fn ours(name: &str, block: &Block) -> Vec<Command> {
     commands
 }
 
+/// Commands of ours that need nothing but this machine.
+fn runnable(name: &str, blocks: &[Block]) -> impl Iterator<Item = Command> {
+    let is_meant = |block: &&Block| matches!(&*block.language, "console" | "sh") && !block.is("aws");
+    let commands: Vec<_> = blocks.iter().filter(is_meant).flat_map(|block| ours(name, block)).collect();
+    commands.into_iter()
+}
+
 /// A line of output without what differs from run to run and from place to place.
 fn stable(line: &str) -> String {
     if line.contains(" rows/s") {
@@ -148,7 +169,7 @@ fn commands_do_what_documents_say() {
         let shells = blocks.iter().filter(|block| matches!(&*block.language, "console" | "sh"));
         let commands: Vec<_> =
             shells.flat_map(|block| ours(&name, block).into_iter().map(move |c| (block, c))).collect();
-        let makes_lake = commands.iter().any(|(block, c)| !block.is("aws") && c.text.contains(" backfill "));
+        let makes_lake = runnable(&name, &blocks).any(|command| command.text.contains(" backfill "));
         let place = if makes_lake { Place::new() } else { Place::with_lake() };
         for (block, command) in &commands {
             let at = format!("{name}:{}", block.line);
@@ -168,10 +189,11 @@ fn commands_do_what_documents_say() {
 
 #[test]
 fn statements_of_documents_are_answered() {
-    let place = Place::with_lake();
     let mut ran = 0;
     for (name, text) in pages() {
-        for block in blocks(&text).iter().filter(|block| block.language == "sql" && block.marks.is_empty()) {
+        let blocks = blocks(&text);
+        let place = Place::of_page(&blocks);
+        for block in blocks.iter().filter(|block| block.language == "sql" && block.marks.is_empty()) {
             for statement in
                 block.text.split_inclusive(";\n").filter(|statement| !statement.trim().is_empty())
             {
@@ -226,10 +248,6 @@ fn rows_of_lake(place: &Path) -> (u64, String) {
 
 #[test]
 fn snippets_for_other_readers_read_all_rows_and_columns() {
-    let place = Place::with_lake();
-    let root = place.folder.path();
-    assert_eq!(place.run("iotlake files events --lake lake > files.txt").0, Some(0));
-    let rows = rows_of_lake(root);
     let mut read = 0;
     for (name, text) in pages() {
         let blocks = blocks(&text);
@@ -240,6 +258,9 @@ fn snippets_for_other_readers_read_all_rows_and_columns() {
         if snippets.is_empty() {
             continue;
         }
+        let place = Place::of_page(&blocks);
+        let root = place.folder.path();
+        place.run("iotlake files events --lake lake > files.txt");
         let answers = read_with(root, &snippets);
         for snippet in snippets {
             let answer = &answers[&(snippet.line as u64)];
@@ -248,7 +269,7 @@ fn snippets_for_other_readers_read_all_rows_and_columns() {
                 "read" => {
                     let seen =
                         (answer["rows"].as_u64().unwrap(), answer["sha256"].as_str().unwrap().to_owned());
-                    assert_eq!(seen, rows, "{at}");
+                    assert_eq!(seen, rows_of_lake(root), "{at}");
                     read += 1;
                 }
                 "failed" => panic!("{at}: {}", answer["error"].as_str().unwrap()),
@@ -268,7 +289,7 @@ fn commands_and_options_in_documents_exist() {
         let usages = usages.map(|block| (block.line, block.text));
         for (line, text) in spans(&text).into_iter().chain(usages) {
             for usage in text.split("iotlake ").skip(1) {
-                let mut words = usage.split(|c: char| c.is_whitespace() || "[]|'\"".contains(c));
+                let words = usage.split(|c: char| c.is_whitespace() || "[]|'\"".contains(c));
                 let is_word = |word: &&str| !word.is_empty() && word.bytes().all(|b| b.is_ascii_lowercase());
                 let command: Vec<String> =
                     words.clone().map_while(|w| Some(w).filter(is_word)).map(str::to_owned).collect();

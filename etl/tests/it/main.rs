@@ -20,5 +20,6 @@ mod proofs;
 mod query;
 #[cfg(feature = "query")]
 mod readers;
+mod removal;
 mod support;
 mod writers;

@@ -2,7 +2,7 @@
 
 In comes, on standard input, a JSON list of snippets: {"line", "language", "marks", "text"}. Out comes a line of JSON for
 each: {"line", "did"}, where `did` is "read" with the "rows" and the "sha256" of what a snippet has in `events` (see
-read_lake.py), "ran" where it has no `events`, "parsed" where it is marked as one that needs AWS or its reader is not
+read_lake.py), "answered" with the "rows" of SQL that asks for something else, "ran" where there is neither, "parsed" where it is marked as one that needs AWS or its reader is not
 installed, and "failed" with the "error". Snippets run in the current folder, each for itself.
 """
 
@@ -10,6 +10,7 @@ import contextlib
 import hashlib
 import importlib.util
 import json
+import pathlib
 import sys
 import traceback
 
@@ -56,20 +57,25 @@ def python(snippet):
     return read(names["events"]) if "events" in names else {"did": "ran"}
 
 
+def answer(relation):
+    return {"did": "answered", "rows": [list(row) for row in relation.fetchall()]}
+
+
 def sql(snippet):
     """SQL of DuckDB, or of Athena, which is parsed in its own dialect and runs in DuckDB's."""
     text = snippet["text"]
     if "athena" in snippet["marks"]:
         connection = duckdb.connect()
         options = "union_by_name = true, hive_partitioning = true, hive_types_autocast = false"
-        connection.sql(f"CREATE VIEW events AS FROM read_parquet('lake/events/**/*.parquet', {options})")
-        for statement in sqlglot.transpile(text, read="athena", write="duckdb"):
-            connection.sql(statement).fetchall()
-        return {"did": "ran"}
+        for table in pathlib.Path("lake").glob("[!_]*"):
+            connection.sql(f"CREATE VIEW {table.name} AS FROM read_parquet('{table}/**/*.parquet', {options})")
+        (statement,) = sqlglot.transpile(text, read="athena", write="duckdb")
+        return answer(connection.sql(statement))
     if "aws" in snippet["marks"]:
         duckdb.connect().extract_statements(text)
         return {"did": "parsed"}
-    return read(duckdb.sql(text))
+    relation = duckdb.sql(text)
+    return read(relation) if "_source" in relation.columns else answer(relation)
 
 
 def main():
@@ -78,10 +84,10 @@ def main():
         try:
             # What it prints is not the answer.
             with contextlib.redirect_stdout(sys.stderr):
-                answer = run(snippet)
+                did = run(snippet)
         except Exception:
-            answer = {"did": "failed", "error": traceback.format_exc()}
-        print(json.dumps({"line": snippet["line"], **answer}))
+            did = {"did": "failed", "error": traceback.format_exc()}
+        print(json.dumps({"line": snippet["line"], **did}, default=str))
 
 
 if __name__ == "__main__":
