@@ -223,11 +223,19 @@ impl Settings {
         for remark in &summary.remarks {
             exit::warn(&remark.message, Some(remark.hint));
         }
-        for (_, error) in summary.failed.iter().take(PRINTED_FAILURES) {
+        // What ended the run is the same for all sources that met it.
+        let (ended, failed): (Vec<_>, Vec<_>) =
+            summary.failed.iter().partition(|(_, error)| error.ends_all());
+        for (_, error) in failed.iter().take(PRINTED_FAILURES) {
             Failure::of(error, error.hint()).print();
         }
-        if summary.failed.len() > PRINTED_FAILURES {
-            let more = summary.failed.len() - PRINTED_FAILURES;
+        if let Some((_, error)) = ended.first() {
+            let identities: Vec<_> = ended.iter().map(|(identity, _)| identity.as_str()).collect();
+            let message = format!("{error}; not done: {}", identities.join(", "));
+            Failure::of(error, error.hint()).with_message(message).print();
+        }
+        if failed.len() > PRINTED_FAILURES {
+            let more = failed.len() - PRINTED_FAILURES;
             exit::warn(
                 &format!("{} more failed", units::plural(more as u64, "source")),
                 Some("--report lists all"),

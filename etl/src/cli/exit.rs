@@ -64,6 +64,11 @@ impl Failure {
         Failure { causes: causes(error), hint: hint.map(str::to_owned), ..Failure::new(error.to_string()) }
     }
 
+    /// Says it in other words.
+    pub fn with_message(self, message: String) -> Failure {
+        Failure { message, ..self }
+    }
+
     /// Says what can be done about it.
     pub fn with_hint(mut self, hint: impl Into<String>) -> Failure {
         self.hint = Some(hint.into());

@@ -5,6 +5,7 @@ use iotlake_flatten::EncodeError;
 use crate::catalog::CatalogError;
 use crate::decode::DecodeError;
 use crate::ledger::LedgerError;
+use crate::remote::Fault;
 use crate::storage::StorageError;
 use crate::turns::Closed;
 
@@ -42,6 +43,9 @@ pub enum PipelineError {
     /// The source cannot be read.
     #[error("cannot read {identity}")]
     Source { identity: String, source: StorageError },
+    /// A folder of sources cannot be listed, or a file has a name that cannot be a key.
+    #[error("{message}")]
+    Unlisted { message: String, hint: Option<&'static str> },
     /// The source cannot be decoded.
     #[error("{identity}")]
     Decode { identity: String, source: DecodeError },
@@ -64,6 +68,23 @@ fn none_of(rows: u64, is_all: bool) -> String {
 }
 
 impl PipelineError {
+    /// Whether the lake itself takes no more, so that every other source would fail too.
+    pub fn ends_all(&self) -> bool {
+        let of_lake = match self {
+            PipelineError::Storage(error)
+            | PipelineError::Catalog(CatalogError::Storage(error))
+            | PipelineError::Ledger(LedgerError::Storage(error)) => error,
+            _ => return false,
+        };
+        match of_lake {
+            StorageError::Full { .. } | StorageError::ReadOnly { .. } => true,
+            StorageError::Remote(error) => {
+                matches!(error.fault, Fault::Unreachable | Fault::NoCredentials | Fault::Expired)
+            }
+            _ => false,
+        }
+    }
+
     /// What the user can do about it, if that is known.
     pub fn hint(&self) -> Option<&'static str> {
         match self {
@@ -94,6 +115,7 @@ impl PipelineError {
             }
             PipelineError::Stopped => Some("run again: what is done is not done twice"),
             PipelineError::Source { source, .. } => source.hint(),
+            PipelineError::Unlisted { hint, .. } => *hint,
             PipelineError::Decode { source, .. } => source.hint(),
             PipelineError::Storage(error) => error.hint(),
             PipelineError::Catalog(error) => error.hint(),

@@ -220,6 +220,22 @@ fn a_source_that_cannot_be_read_says_why() {
 }
 
 #[test]
+fn what_cannot_be_listed_is_one_failed_source() {
+    use std::os::unix::ffi::OsStrExt;
+    let mut shell = Shell::with_source();
+    shell.write("raw/2026/03/01/10/b.json", GOOD);
+    let folder = shell.root.join("raw/2026/03/01/10");
+    fs::write(shell.root.join(KEY).with_file_name(OsStr::from_bytes(b"caf\xe9.json")), GOOD).unwrap();
+    fs::create_dir(shell.root.join("lake")).unwrap();
+    fs::set_permissions(shell.root.join("lake"), fs::Permissions::from_mode(0o777)).unwrap();
+    fs::set_permissions(&folder, fs::Permissions::from_mode(0o000)).unwrap();
+    shell.run_restricted(&["backfill", "raw", "--lake", "lake"]);
+    fs::set_permissions(&folder, fs::Permissions::from_mode(0o755)).unwrap();
+    shell.run_restricted(&["backfill", "raw", "--lake", "lake"]);
+    shell.golden("unlisted");
+}
+
+#[test]
 fn records_without_a_time_are_told_and_never_fill_a_table_unasked() {
     let mut shell = Shell::new();
     let zoneless = "{\"Time\":\"2026-03-01T09:00:00\",\"t\":1}\n{\"Time\":\"soon\",\"t\":2}\n";
