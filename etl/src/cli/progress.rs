@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use iotlake::backfill::Observer;
-use iotlake::pipeline::{Outcome, PipelineError, Status};
+use iotlake::pipeline::{Ingested, PipelineError, Status};
 use iotlake::plan::Plan;
 use iotlake::source::SourceObject;
 
@@ -162,7 +162,7 @@ impl Observer for Progress {
         self.show();
     }
 
-    fn source(&self, source: &SourceObject, result: &Result<Outcome, PipelineError>) {
+    fn source(&self, source: &SourceObject, result: &Result<Ingested, PipelineError>) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         state.sources += 1;
         match result {

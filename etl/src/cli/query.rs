@@ -141,6 +141,6 @@ fn cut(answer: &mut Answer, max_rows: usize) {
 pub(super) fn failure(error: QueryError) -> Failure {
     match error {
         QueryError::Write(error) => output_failed(error),
-        error => Failure::of(&error, error.hint().as_deref()),
+        error => Failure::of(&error),
     }
 }

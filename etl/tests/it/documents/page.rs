@@ -115,11 +115,7 @@ fn goes_on(text: &str) -> bool {
     let mut letters = text.chars();
     while let Some(letter) = letters.next() {
         match (quote, letter) {
-            (None | Some('"'), '\\') => {
-                if letters.next().is_none() {
-                    return true;
-                }
-            }
+            (None | Some('"'), '\\') if letters.next().is_none() => return true,
             (None, '"' | '\'') => quote = Some(letter),
             (None, '#') => return false,
             (Some(open), letter) if open == letter => quote = None,
