@@ -18,7 +18,11 @@ pub fn run(arguments: AuditArgs) -> Outcome {
     let lake = open_lake(&arguments.lake)?;
     let depth = if arguments.bytes { Depth::Bytes } else { Depth::Footers };
     let audit = audit::audit(&*lake.storage, &*lake.catalog, depth)?;
-    print(&if arguments.json { to_json(&audit) } else { to_text(&audit) })?;
+    match (arguments.print.json, arguments.print.quiet) {
+        (true, _) => print(&to_json(&audit))?,
+        (_, true) => print(&findings(&audit))?,
+        _ => print(&to_text(&audit))?,
+    }
     Ok(if audit.is_clean() { Exit::Done } else { Exit::Failed })
 }
 
@@ -28,14 +32,20 @@ fn to_text(audit: &Audit) -> String {
     text
 }
 
-fn write(text: &mut String, audit: &Audit) -> std::fmt::Result {
-    for finding in &audit.findings {
+/// What is wrong, and nothing else.
+fn findings(audit: &Audit) -> String {
+    let told = audit.findings.iter().map(|finding| {
         let severity = match finding.rule.severity() {
             Severity::Warning => "warning",
             _ => "error",
         };
-        writeln!(text, "{severity}: {finding}\n  hint: {}", finding.hint())?;
-    }
+        format!("{severity}: {finding}\n  hint: {}\n", finding.hint())
+    });
+    told.collect()
+}
+
+fn write(text: &mut String, audit: &Audit) -> std::fmt::Result {
+    text.push_str(&findings(audit));
     for orphan in audit.orphans.iter().take(NAMED_ORPHANS) {
         writeln!(text, "orphan: {orphan}")?;
     }

@@ -22,6 +22,9 @@ pub enum QueryError {
     /// The catalog failed.
     #[error(transparent)]
     Catalog(#[from] CatalogError),
+    /// The files of a table cannot be listed.
+    #[error(transparent)]
+    Lake(crate::error::Error),
     /// A view of the catalog cannot be made.
     #[error("view `{view}` cannot be made")]
     View {
@@ -120,6 +123,7 @@ impl Hint for QueryError {
     fn hint(&self) -> Option<&str> {
         match self {
             QueryError::Catalog(error) => error.hint(),
+            QueryError::Lake(error) => error.hint(),
             QueryError::Sql { hint, .. } => hint.as_deref(),
             QueryError::Storage { hint, .. } => hint.as_deref(),
             QueryError::Refused { .. } => {

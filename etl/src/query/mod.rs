@@ -10,6 +10,8 @@
 //! double quotes, as in Athena; nothing that is run here can change the lake.
 
 mod error;
+mod files;
+mod functions;
 mod receipts;
 mod store;
 mod tables;
@@ -31,8 +33,10 @@ use tokio::runtime::Runtime;
 
 use crate::catalog::TableName;
 use crate::lake::Lake;
+use crate::storage::Storage;
 
 pub use error::QueryError;
+pub use files::TableFile;
 use receipts::Receipts;
 pub use receipts::Unread;
 use store::LakeStore;
@@ -45,6 +49,7 @@ pub use write::{Format, TABLE_ROWS, write};
 pub struct Session {
     runtime: Runtime,
     context: SessionContext,
+    storage: Arc<dyn Storage>,
     store: LakeStore,
     receipts: Arc<Receipts>,
     tables: Vec<TableSummary>,
@@ -110,7 +115,8 @@ impl Session {
         let receipts = Arc::new(Receipts::new(lake.storage.clone(), lake.catalog.clone()));
         let store = LakeStore::new(lake.storage.clone()).with_receipts(receipts.clone());
         context.register_object_store(url.as_ref(), Arc::new(store.clone()));
-        let mut session = Session { runtime, context, store, receipts, tables: Vec::new() };
+        let storage = lake.storage.clone();
+        let mut session = Session { runtime, context, storage, store, receipts, tables: Vec::new() };
         for name in catalog.tables()? {
             let Some(table) = catalog.table(&name)? else { continue };
             let data = tables::rows(&name, &table.schema)?;
@@ -206,9 +212,7 @@ impl Session {
         let state = self.context.state();
         let wrong = |error: DataFusionError| QueryError::of_plan(sql, &error, &self.tables);
         let plan = state.create_logical_plan(sql).await.map_err(wrong)?;
-        let only_queries =
-            SQLOptions::new().with_allow_ddl(false).with_allow_dml(false).with_allow_statements(false);
-        only_queries.verify_plan(&plan).map_err(|error| QueryError::refused(&error))?;
+        only_queries().verify_plan(&plan).map_err(|error| QueryError::refused(&error))?;
         self.context.execute_logical_plan(plan).await.map_err(wrong)
     }
 }
@@ -217,6 +221,11 @@ impl std::fmt::Debug for Session {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Session").field("tables", &self.tables).finish_non_exhaustive()
     }
+}
+
+/// Nothing that changes anything.
+fn only_queries() -> SQLOptions {
+    SQLOptions::new().with_allow_ddl(false).with_allow_dml(false).with_allow_statements(false)
 }
 
 /// DataFusion as the lake needs it; memory and spilling are as DataFusion has them.
@@ -234,5 +243,9 @@ fn context() -> Result<SessionContext, QueryError> {
     // A lake grows while it is read: each query lists its files anew.
     let runtime = RuntimeEnvBuilder::new().with_object_list_cache_limit(0);
     let runtime = runtime.build_arc().map_err(QueryError::failed)?;
-    Ok(SessionContext::new_with_config_rt(config, runtime))
+    let context = SessionContext::new_with_config_rt(config, runtime);
+    for function in functions::all() {
+        context.register_udf(function);
+    }
+    Ok(context)
 }

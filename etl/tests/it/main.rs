@@ -7,6 +7,8 @@ mod audit;
 #[cfg(feature = "cli")]
 mod cli;
 mod commits;
+#[cfg(all(feature = "cli", feature = "query"))]
+mod documents;
 #[cfg(feature = "query")]
 mod examples;
 #[cfg(feature = "cli")]
@@ -18,5 +20,6 @@ mod proofs;
 mod query;
 #[cfg(feature = "query")]
 mod readers;
+mod removal;
 mod support;
 mod writers;
