@@ -6,8 +6,11 @@
 //!
 //! What must stay true: a receipt depends on the source, the table, the options and the revision, not on the run that
 //! wrote it (no times, no order of arrival), so that a run that was killed and one that was not leave the same bytes; the
-//! revision of the receipt of a source only grows; the files of a source are exactly those that its receipt names.
+//! revision of the receipt of a source only grows; the files of a source are exactly those that its receipt names; before
+//! a receipt of a later revision stands it is marked for ever that the source has one, so that who lists receipts and files
+//! knows of which sources names alone do not tell which files are theirs.
 
+use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -24,6 +27,9 @@ use crate::source::KeyPattern;
 use crate::storage::{Put, Storage, StorageError, Swap};
 
 const RECEIPTS: &str = "_iotlake/receipts";
+
+/// Where it stands which sources were written in more than one way.
+const REPLACED: &str = "_iotlake/replaced";
 
 /// The newest format of receipts that this version reads, and the one it writes.
 const FORMAT: u64 = 1;
@@ -99,6 +105,13 @@ pub struct Output {
     pub rows: u64,
     /// XXH3-128 of its bytes, in hexadecimal.
     pub digest: String,
+}
+
+/// That a source has, or is about to have, a receipt of a later revision.
+#[derive(Serialize)]
+struct Replaced {
+    format: u64,
+    source: String,
 }
 
 /// What can be told of a done source, without its receipt being read where the storage keeps notes.
@@ -284,6 +297,9 @@ impl Ledger {
             // A note would keep whoever comes later from reading what to look for.
             false => self.storage.put_if_absent(&key, &bytes),
         };
+        if receipt.revision > 0 {
+            self.mark_replaced(table, &receipt.source)?;
+        }
         // Of a first revision there mostly is none; of a later one there mostly is.
         if receipt.revision == 0 && create()? == Put::Created {
             return Ok(Placed::Stands);
@@ -312,6 +328,27 @@ impl Ledger {
             }
         }
         self.conflict(&key, receipt, "other runs changed it every time")
+    }
+
+    /// Marks a source that is about to have a receipt of a later revision.
+    fn mark_replaced(&self, table: &str, identity: &str) -> Result<(), LedgerError> {
+        let mut bytes = serde_json::to_vec_pretty(&Replaced { format: FORMAT, source: identity.to_owned() })
+            .expect("a mark has text keys");
+        bytes.push(b'\n');
+        let key = format!("{REPLACED}/{table}/{}.json", source_hash(identity));
+        self.storage.put_if_absent(&key, &bytes)?;
+        Ok(())
+    }
+
+    /// The hashes of the sources of `table` that have, or may soon have, a receipt of a later revision.
+    pub(crate) fn replaced(&self, table: &str) -> Result<BTreeSet<String>, LedgerError> {
+        let folder = format!("{REPLACED}/{table}/");
+        let mut hashes = BTreeSet::new();
+        self.storage.list(&folder, &mut |meta| {
+            hashes.extend(meta.key[folder.len()..].strip_suffix(".json").map(str::to_owned));
+            Ok(())
+        })?;
+        Ok(hashes)
     }
 
     /// Shows every receipt of a table, by day. An error of `visit` ends the listing and is returned.

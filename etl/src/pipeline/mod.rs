@@ -39,8 +39,6 @@ use crate::turns::Turn;
 use account::Written;
 pub use account::{Columns, Counts};
 pub(crate) use attempt::ATTEMPTS;
-#[cfg(feature = "query")]
-pub(crate) use attempt::open as open_attempts;
 use attempt::{Attempt, Basis, Way};
 pub use error::PipelineError;
 use halt::Halt;

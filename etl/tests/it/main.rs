@@ -18,5 +18,7 @@ mod proofs;
 mod query;
 #[cfg(feature = "query")]
 mod readers;
+#[cfg(feature = "query")]
+mod replaced;
 mod support;
 mod writers;
