@@ -31,6 +31,7 @@ fn receipt(source: &str) -> Receipt {
         rejects: Vec::new(),
         counts: Counts { records: 1, rows: 1, bytes_decoded: 10, ..Counts::default() },
         replaced: Vec::new(),
+        given_up: false,
     }
 }
 

@@ -163,7 +163,11 @@ impl Pipeline<'_> {
             if !way.is_recorded
                 && let Some(note) = self.lake.ledger().look(&self.run.table, &source.identity)?
             {
-                return self.already_done(source, &note, way.remarks);
+                if !note.is_given_up() {
+                    return self.already_done(source, &note, way.remarks);
+                }
+                // Begun anew, under names that nobody had before.
+                way.is_recorded = true;
             }
             match self.ingest(source, damage.as_ref(), turn, way) {
                 Ok(outcome) => return Ok(outcome),
@@ -305,6 +309,7 @@ impl Pipeline<'_> {
                 bytes_decoded: counts.bytes_decoded,
             },
             replaced: hold.replaced(),
+            given_up: false,
         };
         match self.lake.ledger().put(&self.run.table, &receipt) {
             Ok(Placed::Stands) => {}

@@ -145,6 +145,15 @@ impl Accounts {
                 )
             })?;
         }
+        if document["given_up"].as_bool() == Some(true) {
+            let was_done =
+                self.receipts[&source_hash(&source)].last().is_some_and(|last| !last.digest.is_empty());
+            ensure(!was_done, || format!("{key}: a source that was done was given up"))?;
+            let (compression, named) = Default::default();
+            let standing = Standing { since: step, revision, digest, compression, named, document };
+            self.receipts.entry(source_hash(&source)).or_default().push(standing);
+            return Ok(());
+        }
         let version = sources::version(&digest);
         let version = version.filter(|version| sources::identity(version.source) == source);
         let version =

@@ -1,8 +1,9 @@
 //! The protocol, simulated: thousands of schedules in which writers, sweepers and readers of one lake are interleaved at
 //! every effect, killed, and told wrongly that something failed; after each effect the accounts have to hold.
 //!
-//! A schedule is a function of its seed. `SEED=17 cargo test --workspace --test simulate` runs that one alone and prints
-//! it; `SEEDS=1000000` runs so many, which is `make simulate`.
+//! A schedule is a function of its seed. `SEED=17 cargo test --workspace --test simulate -- --nocapture whatever` runs that
+//! one alone and prints it, with `FAULT=NoGrace` as it is where that rule is broken; `SEEDS=1000000` runs so many, which is
+//! `make simulate`.
 
 #![allow(unreachable_pub, reason = "tests offer nothing to anybody")]
 
@@ -86,7 +87,11 @@ fn told(seed: u64, fault: Option<Fault>) -> (String, Option<String>) {
 #[test]
 fn whatever_happens_to_whom_the_accounts_hold() {
     if let Some(seed) = number("SEED") {
-        let (text, broken) = told(seed, None);
+        let fault = std::env::var("FAULT").ok().map(|name| {
+            let found = Fault::ALL.iter().find(|fault| format!("{fault:?}") == name);
+            *found.unwrap_or_else(|| panic!("FAULT={name} is none of {:?}", Fault::ALL))
+        });
+        let (text, broken) = told(seed, fault);
         println!("{text}");
         assert!(broken.is_none(), "seed {seed}: {}", broken.unwrap_or_default());
         return;
