@@ -10,7 +10,7 @@
 //! as it takes to ingest the source anew. Beyond what can be seen here lies only what was changed so as to agree: a
 //! receipt and its files, footers included.
 
-pub(crate) mod file;
+mod file;
 mod receipts;
 mod rule;
 mod unclaimed;
@@ -28,7 +28,6 @@ use crate::pipeline::ATTEMPTS;
 use crate::place::FileName;
 use crate::storage::{ObjectMeta, Storage, StorageError};
 
-pub(crate) use file::{Described, described};
 use file::{Expected, Facts};
 use receipts::{Claims, Held};
 pub use rule::{Rule, Severity};

@@ -69,6 +69,7 @@ pub mod convert;
 pub mod decode;
 pub mod digest;
 pub mod error;
+mod footer;
 #[cfg(feature = "lambda")]
 pub mod ingest;
 pub mod lake;

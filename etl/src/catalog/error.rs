@@ -1,5 +1,6 @@
 //! What can go wrong with a catalog, by what the caller can do about it.
 
+use crate::error::Hint;
 use crate::remote::RemoteError;
 use crate::storage::StorageError;
 
@@ -82,9 +83,10 @@ impl CatalogError {
         let (name, catalog) = (name.to_owned(), "the catalog".to_owned());
         CatalogError::Foreign { name, catalog, reason: format!("it is {what}") }
     }
+}
 
-    /// What the user can do about it, if that is known.
-    pub fn hint(&self) -> Option<&'static str> {
+impl Hint for CatalogError {
+    fn hint(&self) -> Option<&str> {
         match self {
             CatalogError::NoTable { .. } => {
                 Some("check the name; a table is made by the first `iotlake backfill` into it")

@@ -1,6 +1,7 @@
 //! What can go wrong with the ledger, by what the caller can do about it.
 
 use super::FORMAT;
+use crate::error::Hint;
 use crate::storage::StorageError;
 
 /// Why the ledger did not do what it was asked to.
@@ -17,12 +18,12 @@ pub enum LedgerError {
         asked: String,
     },
     /// The source was ingested before, and something about it or the options was different then.
-    #[error("{uri}: source {identity} was ingested before, and differently: {difference}")]
+    #[error("{uri}: source {source_name} was ingested before, and differently: {difference}")]
     Conflict {
         /// The receipt that is there.
         uri: String,
         /// The source.
-        identity: String,
+        source_name: String,
         /// What is different.
         difference: String,
     },
@@ -47,9 +48,8 @@ pub enum LedgerError {
     Storage(#[from] StorageError),
 }
 
-impl LedgerError {
-    /// What the user can do about it, if that is known.
-    pub fn hint(&self) -> Option<&'static str> {
+impl Hint for LedgerError {
+    fn hint(&self) -> Option<&str> {
         match self {
             LedgerError::Conflict { .. } => Some("another run came first; run again to see what stands now"),
             LedgerError::Newer { .. } => Some("upgrade iotlake"),

@@ -9,7 +9,7 @@ use super::attempt::{self, Record};
 use super::error::PipelineError;
 use crate::storage::{Storage, Swap};
 
-/// Fences off all who may still write the source `identity`; the first revision above theirs. `None` if somebody changed a
+/// Fences off all who may still write the source `source_name`; the first revision above theirs. `None` if somebody changed a
 /// record meanwhile: the source is being written, and stays.
 ///
 /// # Errors
@@ -17,11 +17,11 @@ use crate::storage::{Storage, Swap};
 pub(crate) fn fence(
     storage: &dyn Storage,
     table: &str,
-    identity: &str,
+    source_name: &str,
 ) -> Result<Option<u32>, PipelineError> {
     let mut next = 0;
-    for revision in attempt::list(storage, table, identity)? {
-        let key = attempt::key(table, identity, revision);
+    for revision in attempt::list(storage, table, source_name)? {
+        let key = attempt::key(table, source_name, revision);
         let Some((mut record, bytes)) = Record::read(storage, &key)? else { return Ok(None) };
         next = revision + 1;
         if !record.superseded {
@@ -38,10 +38,10 @@ pub(crate) fn fence(
 ///
 /// # Errors
 /// As [`fence`].
-pub(crate) fn forget(storage: &dyn Storage, table: &str, identity: &str) -> Result<(), PipelineError> {
-    let revisions = attempt::list(storage, table, identity)?;
+pub(crate) fn forget(storage: &dyn Storage, table: &str, source_name: &str) -> Result<(), PipelineError> {
+    let revisions = attempt::list(storage, table, source_name)?;
     for revision in &revisions {
-        let Some((record, _)) = Record::read(storage, &attempt::key(table, identity, *revision))? else {
+        let Some((record, _)) = Record::read(storage, &attempt::key(table, source_name, *revision))? else {
             continue;
         };
         if !record.superseded {
@@ -54,7 +54,7 @@ pub(crate) fn forget(storage: &dyn Storage, table: &str, identity: &str) -> Resu
         }
     }
     for revision in revisions {
-        storage.delete(&attempt::key(table, identity, revision))?;
+        storage.delete(&attempt::key(table, source_name, revision))?;
     }
     Ok(())
 }

@@ -6,6 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use iotlake::backfill::Options;
 use iotlake::clean::{self, Stale};
+use iotlake::error::Hint;
 use iotlake::lake::Lake;
 use iotlake::ledger::Ledger;
 use iotlake::partition::PartitionBy;

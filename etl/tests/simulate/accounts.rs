@@ -155,7 +155,7 @@ impl Accounts {
             return Ok(());
         }
         let version = sources::version(&digest);
-        let version = version.filter(|version| sources::identity(version.source) == source);
+        let version = version.filter(|version| sources::name(version.source) == source);
         let version =
             version.ok_or_else(|| format!("{key}: no version of {source} has the digest {digest}"))?;
         let counts = |field: &str| number(&document["counts"][field]);
@@ -212,7 +212,7 @@ impl Accounts {
         let partition =
             key.split_once('/').and_then(|(_, rest)| rest.rsplit_once('/')).map_or("", |(folder, _)| folder);
         for (source, record) in &facts.rows {
-            let of = sources::identity(version.source);
+            let of = sources::name(version.source);
             ensure(*source == of, || format!("{key}: has a row of {source}, not of {of}"))?;
             let hour = version.records.get(*record as usize - 1).copied();
             let hour = hour.ok_or_else(|| format!("{key}: has a record {record}, which {source} has not"))?;

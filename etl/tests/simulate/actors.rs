@@ -157,14 +157,14 @@ impl Actor {
         };
         // As it was when it was announced: it may have changed since.
         let announced = sources::bytes(source, 0);
-        let identity = sources::identity(source);
+        let name = sources::name(source);
         let source = SourceObject {
             key: sources::KEYS[source].to_owned(),
             size: announced.len() as u64,
             modified: None,
             etag: Some(Digest::of(&announced)),
-            hour: KeyPattern::default().hour(&identity),
-            identity,
+            hour: KeyPattern::default().hour(&name),
+            name,
         };
         let from = Seen::new(process, Of::Raw);
         let run = Run { compression, ..self.options.run.clone() };
@@ -225,7 +225,7 @@ fn clean(process: &Arc<Process>, unfinished: bool) -> Result<(), Error> {
         let skew = Duration::from_secs(u64::from(state.random.below(1200)));
         state.now() + skew - Duration::from_secs(600)
     };
-    let before = if fault == Some(Fault::NoGrace) { now + DAY } else { now - DAY };
+    let before = if fault == Some(Fault::NotGivenUp) { now + DAY } else { now - DAY };
     let found = clean::find(&lake, unfinished.then_some(before))?;
     if fault == Some(Fault::LooksOnce) {
         for stale in &found.stale {

@@ -52,14 +52,20 @@ faults! {
     ListingIsStale;
     /// A reader takes files that no receipt names.
     ReceiptIgnored;
-    /// The sweeper takes files of sources that are being written.
-    NoGrace;
+    /// The sweeper takes files of sources that are being written, and does not give the sources up.
+    NotGivenUp;
     /// The sweeper does not look again before it removes.
     LooksOnce;
 }
 
 fn is_file(key: &str) -> bool {
     key.ends_with(".parquet")
+}
+
+/// Whether it is a document that gives a source up.
+fn says_given_up(wanted: &Change) -> bool {
+    let bytes = wanted.clone().bytes().cloned().unwrap_or_default();
+    String::from_utf8_lossy(&bytes).contains("\"given_up\": true")
 }
 
 /// A change where a fault decides.
@@ -90,6 +96,7 @@ pub fn apply(
             world.send(state, actor, key, wanted);
             Answer::Done
         }
+        Fault::NotGivenUp if key.starts_with("_iotlake/receipts/") && says_given_up(wanted) => Answer::Done,
         Fault::ReceiptOverwritten if key.starts_with("_iotlake/receipts/") => overwrite(),
         Fault::OldFilesFirst if is_new && key.contains("-r") => {
             let name = key.rsplit('/').next().unwrap_or_default();

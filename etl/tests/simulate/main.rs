@@ -2,7 +2,7 @@
 //! every effect, killed, and told wrongly that something failed; after each effect the accounts have to hold.
 //!
 //! A schedule is a function of its seed. `SEED=17 cargo test --workspace --test simulate -- --nocapture whatever` runs that
-//! one alone and prints it, with `FAULT=NoGrace` as it is where that rule is broken; `SEEDS=1000000` runs so many, which is
+//! one alone and prints it, with `FAULT=NotGivenUp` as it is where that rule is broken; `SEEDS=1000000` runs so many, which is
 //! `make simulate`.
 
 #![allow(unreachable_pub, reason = "tests offer nothing to anybody")]

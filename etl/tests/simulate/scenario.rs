@@ -156,9 +156,7 @@ impl Scenario {
         let plan = sources_in(&*from).map_err(said)?;
         let summary = backfill_all(&lake, &*from, &plan, &self.options).map_err(said)?;
         let mut changed = plan.clone();
-        changed
-            .sources
-            .retain(|source| summary.failed.iter().any(|(identity, _)| *identity == source.identity));
+        changed.sources.retain(|source| summary.failed.iter().any(|(name, _)| *name == source.name));
         if let Some((_, error)) =
             summary.failed.into_iter().find(|(_, error)| !matches!(error, PipelineError::Changed { .. }))
         {
@@ -195,7 +193,7 @@ impl Scenario {
         for source in &self.sources {
             let bytes =
                 world.raw.read(sources::KEYS[*source]).expect("memory can be read").unwrap_or_default();
-            let standing = receipts.get(&source_hash(&sources::identity(*source))).and_then(|all| all.last());
+            let standing = receipts.get(&source_hash(&sources::name(*source))).and_then(|all| all.last());
             let standing = standing.ok_or_else(|| format!("at the end source {source} has no receipt"))?;
             if standing.digest != Digest::of(&bytes) {
                 return Err(format!("at the end the receipt of source {source} is of another version"));
@@ -220,7 +218,7 @@ impl Scenario {
 
     /// What the catalog knew can be made again from files and receipts.
     fn check_rebuilt(&self, world: &Arc<World>, contents: &BTreeMap<String, Vec<u8>>) -> Result<(), String> {
-        if self.chances.seed % 4 > 0 {
+        if !self.chances.seed.is_multiple_of(4) {
             return Ok(());
         }
         let storage = Arc::new(MemoryStorage::new("lake"));

@@ -58,8 +58,8 @@ pub fn bytes(source: usize, version: usize) -> Vec<u8> {
     make(source, version).text.into_bytes()
 }
 
-/// The identity of a source.
-pub fn identity(source: usize) -> String {
+/// The name of a source.
+pub fn name(source: usize) -> String {
     format!("s3://raw/{}", KEYS[source])
 }
 
@@ -76,7 +76,8 @@ fn make(source: usize, version: usize) -> Version {
         };
         let ts = 1_772_323_200_000 + u64::from(hour) * 3_600_000 + number as u64 * 1000;
         // Columns that one source brings alone, that several bring, and of one path in two kinds.
-        let value = if (source + number) % 3 == 0 { format!("\"{number}\"") } else { number.to_string() };
+        let value =
+            if (source + number).is_multiple_of(3) { format!("\"{number}\"") } else { number.to_string() };
         writeln!(text, r#"{{"ts":{ts},"v":{value},"of":{{"s{source}":{version},"n{}":true}}}}"#, number % 2)
             .unwrap();
     }
