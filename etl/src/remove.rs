@@ -156,7 +156,7 @@ pub fn remove(lake: &Lake, leaving: &Leaving) -> Result<Vec<String>, Error> {
     let (storage, table) = (&*lake.storage, &*leaving.table);
     let mut busy = Vec::new();
     for source in &leaving.sources {
-        if !abandon::fence(storage, table, source)? {
+        if abandon::fence(storage, table, source)?.is_none() {
             busy.push(source.clone());
         }
     }
