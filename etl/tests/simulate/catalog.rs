@@ -112,4 +112,12 @@ impl Catalog for Known {
     fn view(&self, _: &str) -> Result<Option<View>> {
         Ok(None)
     }
+
+    fn drop_table(&self, name: &str) -> Result<()> {
+        self.change("drop", name, || self.inner.drop_table(name))
+    }
+
+    fn drop_view(&self, _: &str) -> Result<()> {
+        Ok(())
+    }
 }
