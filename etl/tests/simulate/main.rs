@@ -28,7 +28,7 @@ use world::Counts;
 const SEEDS: u64 = 10_000;
 
 /// Within how many seeds each fault has to be found.
-const WITHIN: u64 = 2_000;
+const WITHIN: u64 = 4_000;
 
 fn number(name: &str) -> Option<u64> {
     let text = std::env::var(name).ok()?;
