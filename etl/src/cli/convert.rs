@@ -90,7 +90,7 @@ pub fn run(arguments: ConvertArgs) -> Outcome {
         rejects.keep().map_err(|error| cannot_write(settings.rejects.display(), &error))?;
     }
     bar.finish_and_clear();
-    settings.tell(&identity, &converted)?;
+    settings.tell(&source_name, &converted)?;
     Ok(if has_rejects { Exit::Rejects } else { Exit::Done })
 }
 

@@ -123,6 +123,10 @@ impl Shell {
             let files = after.split_once(" written").map_or(after, |(_, files)| files);
             return format!("{before} decoded, BYTES written{files}");
         }
+        if let Some((before, after)) = line.split_once(" files of ") {
+            let view = after.find(", ").map_or("", |at| &after[at..]);
+            return format!("{before} files of BYTES{view}");
+        }
         let varying = ["bytes_out", "seconds", "rows_per_second", "decoded_bytes_per_second"];
         match varying.iter().find(|key| line.contains(&format!("\"{key}\":"))) {
             Some(key) => format!("  \"{key}\": VARIES,"),
