@@ -9,6 +9,9 @@
 //! 4. Records of attempts go; they name the files, and so stay until those have gone.
 //! 5. Of a table: its views, then it and its partitions, the table itself last, so that it can be named again.
 //!
+//! Who ingests one of these sources again at the very moment it is removed may be left with a receipt and no files, which
+//! audit finds: stop that first.
+//!
 //! What must stay true: a file goes only while its source has no receipt, and only if it is named as outputs are; what is
 //! left of a removal that was killed is found without what has gone already.
 
@@ -28,7 +31,7 @@ use crate::place::Place;
 pub enum Which<'a> {
     /// Everything.
     All,
-    /// The source of this identity; of one that ends in `/` all sources below it.
+    /// The source of this name; of one that ends in `/` all sources below it.
     Source(&'a str),
 }
 
@@ -37,7 +40,7 @@ pub enum Which<'a> {
 pub struct Leaving {
     /// The table.
     pub table: String,
-    /// The identities of the sources, where a receipt, a record or a file tells them.
+    /// The names of the sources, where a receipt, a record or a file tells them.
     pub sources: BTreeSet<String>,
     /// Rows of those that are done.
     pub rows: u64,
@@ -77,11 +80,11 @@ impl Leaving {
 }
 
 impl Which<'_> {
-    fn is(self, identity: &str) -> bool {
+    fn is(self, source_name: &str) -> bool {
         match self {
             Which::All => true,
-            Which::Source(folder) if folder.ends_with('/') => identity.starts_with(folder),
-            Which::Source(source) => identity == source,
+            Which::Source(folder) if folder.ends_with('/') => source_name.starts_with(folder),
+            Which::Source(source) => source_name == source,
         }
     }
 }

@@ -22,7 +22,7 @@ const NAMED_SOURCES: usize = 10;
 /// Runs `iotlake remove`.
 pub fn run(arguments: RemoveArgs) -> Outcome {
     let lake = open_lake(&arguments.lake)?;
-    let source = identity(&arguments.source);
+    let source = name_of(&arguments.source);
     let tables = match &arguments.table {
         Some(table) => {
             check_name(table).map_err(|error| Failure::usage_of(&error, "--table"))?;
@@ -84,7 +84,7 @@ fn tables(lake: &Lake) -> Result<Vec<String>, Failure> {
 }
 
 /// A path as `_source` has it, if it is one.
-fn identity(source: &str) -> String {
+fn name_of(source: &str) -> String {
     if source.contains("://") {
         return source.to_owned();
     }
