@@ -61,7 +61,7 @@ pub fn drop(arguments: DropArgs) -> Outcome {
             .with_hint("a view goes with its table"));
     }
     let leaving = remove::find(&lake, table, Which::All)?;
-    if leaving.is_empty() && lake.catalog.table(table)?.is_none() {
+    if leaving.is_empty() && leaving.withdrawn.is_empty() && lake.catalog.table(table)?.is_none() {
         let hint = match tables(&lake)?.as_slice() {
             [] => "the lake has no tables".to_owned(),
             names => format!("there are {}", names.join(", ")),
