@@ -5,6 +5,7 @@
 //! chosen by the same code, so that another reader of the list sees the rows that `iotlake query` sees.
 
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use datafusion::arrow::array::{ArrayRef, AsArray, StringArray, UInt64Array};
 use datafusion::arrow::datatypes::{DataType, Field, Schema, UInt64Type};
@@ -27,6 +28,10 @@ const NUMBER: &str = "_file";
 pub struct TableFile {
     /// Where it lies: an absolute path or a URI.
     pub uri: String,
+    /// Its key in the lake.
+    pub key: String,
+    /// When it was last changed, where the storage knows.
+    pub modified: Option<SystemTime>,
     /// Its length in bytes.
     pub bytes: u64,
     /// The hour it is filed under.
@@ -57,7 +62,8 @@ impl Session {
         };
         let file = |number: usize| {
             let (partition, meta) = &files[number];
-            TableFile { uri: self.storage.uri(&meta.key), bytes: meta.size, partition: *partition }
+            let ObjectMeta { key, size, modified, .. } = meta.clone();
+            TableFile { uri: self.storage.uri(&key), key, modified, bytes: size, partition: *partition }
         };
         Ok(chosen.into_iter().map(file).collect())
     }

@@ -15,6 +15,8 @@ mod examples;
 mod kills;
 mod lake;
 mod layouts;
+#[cfg(all(feature = "cli", feature = "query"))]
+mod page;
 mod proofs;
 #[cfg(feature = "query")]
 mod query;
@@ -23,5 +25,7 @@ mod readers;
 mod removal;
 #[cfg(feature = "query")]
 mod replaced;
+#[cfg(feature = "query")]
+mod report;
 mod support;
 mod writers;
