@@ -64,11 +64,13 @@ pub mod aws;
 pub mod backfill;
 pub mod catalog;
 pub mod clean;
+pub mod compact;
 pub mod contract;
 pub mod convert;
 pub mod decode;
 pub mod digest;
 pub mod error;
+pub mod generation;
 #[cfg(feature = "lambda")]
 pub mod ingest;
 pub mod lake;

@@ -28,6 +28,7 @@ fn run(command: Command) -> Outcome {
         Command::Convert(arguments) => cli::convert::run(arguments),
         Command::Audit(arguments) => cli::audit::run(arguments),
         Command::Clean(arguments) => cli::clean::run(arguments),
+        Command::Compact(arguments) => cli::compact::run(arguments),
         Command::Catalog(CatalogCommand::Rebuild(arguments)) => cli::catalog::rebuild(arguments),
         Command::Completions(arguments) => cli::complete::completions(arguments),
         Command::Man(arguments) => cli::complete::man(arguments),

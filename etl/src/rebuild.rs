@@ -1,7 +1,7 @@
 //! A table's catalog entry, made again from what its files and receipts say.
 //!
 //! In come a lake whose catalog was lost and the contract its table was made with; out comes the table: its columns by
-//! the metadata of every file, its partitions and options by its receipts. Only footers and receipts are read.
+//! the metadata of every file, its partitions and options by its receipts, where they lie by its generations. Only footers and receipts are read.
 //!
 //! Names and paths stand in every file, so that they are certain. The order of columns is that of the files; between
 //! columns that stand together in no file it is the order in which one backfill registers them: by source, part, path
@@ -21,6 +21,7 @@ use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
 
 use crate::audit::{Described, described};
 use crate::catalog::{Catalog, CatalogError, DataFile, Side, Table, TableName};
+use crate::generation::{self, GenerationError, Generations};
 use crate::ledger::{Ledger, LedgerError, Output, Receipt};
 use crate::partition::{Partition, PartitionBy};
 use crate::place::Place;
@@ -34,8 +35,10 @@ const RECEIPTS: &str = "_iotlake/receipts/";
 pub struct Rebuilt {
     /// The table.
     pub table: Table,
-    /// The files of rows and of rejects that receipts name.
+    /// The files of rows and of rejects that receipts and the newest generations name.
     pub named: BTreeMap<Side, Vec<DataFile>>,
+    /// Where partitions lie that have a generation, below the folder of the table.
+    pub locations: BTreeMap<Partition, String>,
     /// Files that were read.
     pub files: usize,
     /// Receipts that were read.
@@ -88,6 +91,9 @@ pub enum RebuildError {
     /// A receipt cannot be read.
     #[error(transparent)]
     Ledger(#[from] LedgerError),
+    /// A manifest cannot be read.
+    #[error(transparent)]
+    Generation(#[from] GenerationError),
 }
 
 impl RebuildError {
@@ -110,6 +116,7 @@ impl RebuildError {
             RebuildError::Storage(error) => error.hint(),
             RebuildError::Catalog(error) => error.hint(),
             RebuildError::Ledger(error) => error.hint(),
+            RebuildError::Generation(error) => error.hint(),
         }
     }
 }
@@ -147,6 +154,13 @@ pub fn read(
     };
     let [rows, rejects] = Side::BOTH.map(|side| files(storage, &TableName::new(name, side)));
     let (files, rejects) = (rows?, rejects?);
+    let (generations, mut outputs) = (Generations::new(storage), said.outputs);
+    let mut locations = BTreeMap::new();
+    for (partition, number) in generations.newest_of(name, "")? {
+        let manifest = generations.read(name, partition, number)?.manifest;
+        locations.insert(partition, manifest.location());
+        outputs.extend(manifest.outputs);
+    }
     let declared = Schema::new(contract.clone());
     let all = Columns::gather(declared.columns(), &files)?;
     let ordered = order::order(&all.registered, &all.lists).map_err(|place| RebuildError::Order {
@@ -170,7 +184,8 @@ pub fn read(
             ..Table::new(name, schema, partition_by).with_key_pattern(Some(pattern.clone()))
         },
         files: files.len(),
-        named: named(name, said.outputs, [files, rejects]),
+        named: named(name, outputs, [files, rejects]),
+        locations,
         receipts: said.receipts,
         guessed,
     })
@@ -181,7 +196,7 @@ pub fn read(
 /// # Errors
 /// [`RebuildError::Columns`] if the table that is there has other names for what the files have.
 pub fn write(catalog: &dyn Catalog, rebuilt: &Rebuilt) -> Result<bool, RebuildError> {
-    let Rebuilt { table, named, .. } = rebuilt;
+    let Rebuilt { table, named, locations, .. } = rebuilt;
     let is_new = catalog.table(&table.name)?.is_none();
     let there = if is_new {
         catalog.create_table(table)?
@@ -199,6 +214,13 @@ pub fn write(catalog: &dyn Catalog, rebuilt: &Rebuilt) -> Result<bool, RebuildEr
     }
     for (side, files) in named {
         catalog.commit(&TableName::new(&table.name, *side), files)?;
+    }
+    let rows = TableName::rows(&table.name);
+    for (partition, location) in locations {
+        // One that shows nothing is not known, and nobody looks there.
+        if catalog.location(&rows, *partition)?.is_some_and(|there| there != *location) {
+            catalog.relocate(&rows, *partition, location)?;
+        }
     }
     Ok(is_new)
 }
@@ -248,7 +270,9 @@ fn named(
 ) -> BTreeMap<Side, Vec<DataFile>> {
     let mut named: BTreeMap<Side, Vec<DataFile>> = BTreeMap::new();
     for output in outputs {
-        let Some(Place { side, partition, .. }) = Place::parse(table, &output.key) else { continue };
+        let of_source = Place::parse(table, &output.key).map(|place| (place.side, place.partition));
+        let of_generation = || Some((Side::Rows, generation::place::parse(table, &output.key)?.partition));
+        let Some((side, partition)) = of_source.or_else(of_generation) else { continue };
         let described = files.iter_mut().find_map(|files| files.remove(&output.key));
         if let Some(Described { summary, .. }) = described {
             named.entry(side).or_default().push(DataFile::named(output, partition, summary));

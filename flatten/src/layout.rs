@@ -33,6 +33,8 @@ pub mod metadata {
     pub const LAYOUT: &str = "iotlake.layout";
     /// The options of the run that decide what the file holds.
     pub const OPTIONS: &str = "iotlake.options";
+    /// Of a file that holds rows of many sources: the key of the manifest that makes it part of the table, once it is there.
+    pub const GENERATION: &str = "iotlake.generation";
     /// JSON list of the columns with name, path and kind.
     pub const COLUMNS: &str = "iotlake.columns";
 }

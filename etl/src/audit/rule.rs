@@ -103,6 +103,14 @@ rules! {
     OutputMetadata, "output-metadata", "ingest the source with --replace";
     /// A file has the digest that its receipt says.
     OutputDigest, "output-digest", "ingest the source with --replace";
+    /// The manifest of a generation can be read, and agrees with itself.
+    Manifest, "manifest", "manifests never change: take it from a backup of the lake, or upgrade iotlake if it is newer";
+    /// The files that a generation shows are there, as its manifest says.
+    Generation, "generation", "take it from a backup of the lake, or ingest the sources that the manifest names with --replace";
+    /// A generation shows the rows that receipts name.
+    Superseded, "superseded-rows", "`iotlake audit --repair` makes a generation without them; so does the next backfill, if the run that ingested the source anew was killed";
+    /// The catalog says that a partition lies where its newest generation does.
+    Location, "location", "`iotlake audit --repair`, or the next `iotlake compact`, sets it";
 }
 
 impl Rule {

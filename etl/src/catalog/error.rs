@@ -1,5 +1,8 @@
 //! What can go wrong with a catalog, by what the caller can do about it.
 
+use super::TableName;
+use crate::generation::GenerationError;
+use crate::partition::Partition;
 use crate::remote::RemoteError;
 use crate::storage::StorageError;
 
@@ -11,6 +14,14 @@ pub enum CatalogError {
     NoTable {
         /// The name.
         name: String,
+    },
+    /// The table has no such partition.
+    #[error("there is no partition {partition} of table `{table}`")]
+    NoPartition {
+        /// The table.
+        table: String,
+        /// The partition.
+        partition: Partition,
     },
     /// The name cannot be used.
     #[error("`{name}` cannot be a name: {reason}")]
@@ -71,6 +82,9 @@ pub enum CatalogError {
     /// The service that is the catalog did not do what it was asked to.
     #[error(transparent)]
     Remote(Box<RemoteError>),
+    /// The manifest that tells where a partition lies cannot be read.
+    #[error(transparent)]
+    Generation(#[from] GenerationError),
     /// The storage below failed.
     #[error("cannot reach the catalog")]
     Storage(#[from] StorageError),
@@ -83,6 +97,11 @@ impl CatalogError {
         CatalogError::Foreign { name, catalog, reason: format!("it is {what}") }
     }
 
+    /// The table has no such partition.
+    pub(crate) fn no_partition(table: &TableName, partition: Partition) -> CatalogError {
+        CatalogError::NoPartition { table: table.to_string(), partition }
+    }
+
     /// What the user can do about it, if that is known.
     pub fn hint(&self) -> Option<&'static str> {
         match self {
@@ -93,6 +112,9 @@ impl CatalogError {
                 "columns and options of a table never change: leave contract and options as they were when the table \
                  was made, or ingest into another table",
             ),
+            CatalogError::NoPartition { .. } => {
+                Some("`iotlake catalog rebuild` makes known what the files and receipts of the lake say")
+            }
             CatalogError::Contended { .. } => {
                 Some("run the same command again, with fewer writers at a time")
             }
@@ -104,6 +126,7 @@ impl CatalogError {
                 Some("choose another name, or another database; nothing of it was changed")
             }
             CatalogError::Remote(error) => error.hint(),
+            CatalogError::Generation(error) => error.hint(),
             CatalogError::Storage(source) => source.hint(),
             CatalogError::InvalidName { .. } => None,
         }

@@ -2,13 +2,15 @@
 
 use std::fmt::Write;
 
-use iotlake::audit::{self, Audit, Depth, Severity};
+use iotlake::audit::{self, Audit, Depth, Drift, Partitions, Severity};
+use iotlake::compact::{CompactOptions, Compactor};
+use iotlake::lake::Lake;
 use serde_json::json;
 
 use super::args::AuditArgs;
-use super::exit::{Exit, Outcome, print};
+use super::exit::{Exit, Failure, Outcome, print, warn};
 use super::open_lake;
-use super::units::{count, plural};
+use super::units::{bytes, count, plural};
 
 /// How many orphans are named in text; the JSON has all.
 const NAMED_ORPHANS: usize = 10;
@@ -19,7 +21,25 @@ pub fn run(arguments: AuditArgs) -> Outcome {
     let depth = if arguments.bytes { Depth::Bytes } else { Depth::Footers };
     let audit = audit::audit(&*lake.storage, &*lake.catalog, depth)?;
     print(&if arguments.json { to_json(&audit) } else { to_text(&audit) })?;
+    if arguments.repair && !audit.generations.drift.is_empty() {
+        repair(&lake, &audit.generations.drift)?;
+        return Ok(Exit::Done);
+    }
     Ok(if audit.is_clean() { Exit::Done } else { Exit::Failed })
+}
+
+/// Mends what can be; another audit tells whether that is all.
+fn repair(lake: &Lake, drift: &[Drift]) -> Result<(), Failure> {
+    let options = CompactOptions::new(std::env::temp_dir());
+    let compactor = Compactor::new(lake, &options);
+    for Drift { table, partition, sources } in drift {
+        if !sources.is_empty() {
+            compactor.refresh(table, *partition, sources)?;
+        }
+        compactor.place(table, *partition)?;
+        warn(&format!("repaired: {table} {partition}"), Some("audit again to see whether that is all"));
+    }
+    Ok(())
 }
 
 fn to_text(audit: &Audit) -> String {
@@ -51,6 +71,19 @@ fn write(text: &mut String, audit: &Audit) -> std::fmt::Result {
         count(audit.rows),
         count(audit.rejected)
     )?;
+    let Partitions { partitions, superseded, superseded_bytes, pending, stale, .. } = &audit.generations;
+    if *partitions > 0 {
+        writeln!(
+            text,
+            "{} compacted; {} superseded and not removed yet, {}; {} that came late; {} of sources that were ingested \
+             anew and are still shown",
+            plural(*partitions as u64, "partition"),
+            plural(*superseded as u64, "file"),
+            bytes(*superseded_bytes),
+            plural(*pending, "row"),
+            plural(*stale, "row"),
+        )?;
+    }
     if !audit.orphans.is_empty() {
         writeln!(
             text,
@@ -97,6 +130,13 @@ fn to_json(audit: &Audit) -> String {
         "files": audit.files,
         "rows": audit.rows,
         "rejected": audit.rejected,
+        "generations": {
+            "partitions": audit.generations.partitions,
+            "superseded": audit.generations.superseded,
+            "superseded_bytes": audit.generations.superseded_bytes,
+            "pending": audit.generations.pending,
+            "stale": audit.generations.stale,
+        },
         "orphans": audit.orphans,
         "attempts": audit.attempts,
         "leftovers": audit.leftovers,

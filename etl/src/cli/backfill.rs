@@ -167,6 +167,7 @@ impl Settings {
                 output_limit: self.arguments.max_decoded_bytes.unwrap_or(Run::OUTPUT_LIMIT),
                 on_damage: self.arguments.on_damage.into(),
                 allow_missing_time: self.arguments.allow_missing_time,
+                spill: std::env::temp_dir(),
                 limits: Limits::default(),
             },
             contract: self.contract.clone(),
@@ -227,6 +228,9 @@ impl Settings {
                 &format!("{} more failed", units::plural(more as u64, "source")),
                 Some("--report lists all"),
             );
+        }
+        for unrenewed in &summary.unrenewed {
+            Failure::of(&unrenewed.error, unrenewed.error.hint()).print();
         }
         if let Some(path) = &self.arguments.report {
             write_file("--report", path, report.to_json().as_bytes())?;
@@ -351,7 +355,7 @@ fn stop_on_interrupt() -> Result<Arc<AtomicBool>, Failure> {
 
 fn exit_of(summary: &Summary) -> Exit {
     assert!(summary.balances(), "the accounts of a backfill do not add up: {summary:?}");
-    if !summary.failed.is_empty() || summary.not_reached > 0 {
+    if !summary.failed.is_empty() || summary.not_reached > 0 || !summary.unrenewed.is_empty() {
         Exit::Failed
     } else if summary.counts.rejected > 0 {
         Exit::Rejects

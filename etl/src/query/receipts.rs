@@ -1,18 +1,23 @@
-//! Which files of a table a query reads: those that receipts name, in partitions that the catalog has.
+//! Which files of a table a query reads: those of the newest generations, and those that receipts name of sources that are
+//! in none, in partitions that the catalog has.
 //!
 //! In come the files below a folder of a table; out come those that are its rows, and an account of the others: what a run
 //! that was stopped left, what one that goes on has written so far, what was there before a source was replaced. Receipts
 //! and files are listed and compared; a receipt is read only where names do not decide, for a source that was written in
 //! more than one way.
 //!
-//! What must stay true: receipts are listed before the files, so that a source is read whole or not at all.
+//! What must stay true: receipts are listed before the files, so that a source is read whole or not at all; manifests are
+//! read after the files are listed, so that a file that was swept meanwhile is in the generation that is read.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
+
 use crate::catalog::{Catalog, CatalogError, Side, TableName};
 use crate::error::Error;
-use crate::ledger::{Ledger, LedgerError};
+use crate::generation::{Generations, place};
+use crate::ledger::{Ledger, LedgerError, Output};
 use crate::partition::Partition;
 use crate::pipeline;
 use crate::place::Place;
@@ -38,6 +43,13 @@ struct Known {
     open: HashSet<String>,
     /// Partitions of the table and of its rejects.
     partitions: HashSet<(Side, Partition)>,
+}
+
+/// What a generation shows.
+struct Shown {
+    outputs: Vec<ObjectMeta>,
+    /// The hashes of the sources whose rows these are.
+    sources: HashSet<String>,
 }
 
 /// Why files are not read.
@@ -100,6 +112,18 @@ impl Receipts {
             files.push((Place::parse(table, &meta.key), meta));
             Ok(())
         })?;
+        let generations = match TableName::parse(name).side {
+            Side::Rows => self.generations(table, &folder[name.len()..])?,
+            Side::Rejects => HashMap::new(),
+        };
+        // What is in a generation is read there and nowhere else; what others had, or will have, is no news.
+        files.retain(|(place, meta)| match place {
+            Some(place) => {
+                let shown = generations.get(&place.partition);
+                shown.is_none_or(|shown| !shown.sources.contains(&place.name.hash))
+            }
+            None => place::parse(table, &meta.key).is_none(),
+        });
         // Sources of which names alone do not tell what their receipt names.
         let mut doubtful: HashMap<&str, Option<HashSet<String>>> = HashMap::new();
         for place in files.iter().filter_map(|(place, _)| place.as_ref()) {
@@ -114,6 +138,12 @@ impl Receipts {
             }
         }
         let mut read = Vec::with_capacity(files.len());
+        for (partition, shown) in generations {
+            match known.partitions.contains(&(Side::Rows, partition)) {
+                true => read.extend(shown.outputs),
+                false => shown.outputs.iter().for_each(|meta| self.leave(name, Reason::NoPartition, meta)),
+            }
+        }
         for (place, meta) in &files {
             let is_named =
                 place.as_ref().is_some_and(|Place { name, .. }| match doubtful.get(name.hash.as_str()) {
@@ -158,6 +188,22 @@ impl Receipts {
         let known = Arc::new(Known { receipts, open, partitions });
         lock(&self.known).insert(table.to_owned(), known.clone());
         Ok(known)
+    }
+
+    /// What the newest generations show of the partitions whose folder begins with `folder`.
+    fn generations(&self, table: &str, folder: &str) -> Result<HashMap<Partition, Shown>, Error> {
+        let generations = Generations::new(&*self.storage);
+        let newest = generations.newest_of(table, folder.trim_start_matches('/'))?;
+        let read =
+            |(partition, number): &(Partition, u32)| -> Result<_, Error> {
+                let manifest = generations.read(table, *partition, *number)?.manifest;
+                let sources = manifest.sources();
+                let outputs = manifest.outputs.into_iter().map(|Output { key, bytes, digest, .. }| {
+                    ObjectMeta { key, size: bytes, modified: None, etag: Some(digest), note: None }
+                });
+                Ok((*partition, Shown { outputs: outputs.collect(), sources }))
+            };
+        newest.par_iter().map(read).collect()
     }
 
     /// The keys that a receipt names; `None` if there is none any more, or it cannot be read.

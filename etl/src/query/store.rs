@@ -1,7 +1,8 @@
 //! A lake's storage as DataFusion reads it.
 //!
 //! In come DataFusion's requests for ranges and listings, out come those of the [`Storage`] seam, so that a query finds
-//! the same credentials, tries again in the same way and fails with the same words as everything else. What must stay
+//! the same credentials, tries again in the same way and fails with the same words as everything else. Files of generations
+//! are shown below the folder of their partition that DataFusion looks for when a condition names all keys. What must stay
 //! true: only the bytes that were asked for are read; nothing can be written; and what DataFusion's threads wait for,
 //! other threads wait for in their place.
 
@@ -24,6 +25,7 @@ use tokio::sync::mpsc;
 
 use super::receipts::Receipts;
 use crate::error as lake;
+use crate::generation::place;
 use crate::storage::{self, Storage, StorageError};
 
 /// Of how many listed objects the sizes are remembered, so that the first read of a file needs no request for its size.
@@ -114,7 +116,7 @@ impl LakeStore {
         if let Some(meta) = known {
             return Ok(meta);
         }
-        let key = location.to_string();
+        let key = place::behind(location.as_ref());
         let meta = self.blocking(move |storage| storage.head(&key)).await?;
         let absent =
             || Error::NotFound { path: location.to_string(), source: "there is no such object".into() };
@@ -122,7 +124,7 @@ impl LakeStore {
     }
 
     async fn range(&self, location: &Path, range: Range<u64>) -> Result<Bytes> {
-        let key = location.to_string();
+        let key = place::behind(location.as_ref());
         self.blocking(move |storage| storage.get_range(&key, range)).await.map(Bytes::from)
     }
 
@@ -282,6 +284,7 @@ fn within(range: &GetRange, size: u64, location: &Path) -> Result<Range<u64>> {
 
 fn meta_of(meta: storage::ObjectMeta) -> Result<ObjectMeta> {
     let storage::ObjectMeta { key, size, modified, etag, .. } = meta;
+    let key = place::shown_as(&key).unwrap_or(key);
     let last_modified = modified.unwrap_or(SystemTime::UNIX_EPOCH).into();
     Ok(ObjectMeta { location: Path::parse(key)?, last_modified, size, e_tag: etag, version: None })
 }

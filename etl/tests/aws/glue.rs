@@ -10,7 +10,7 @@ use aws_sdk_glue::types::{
 };
 use aws_smithy_types::base64;
 use iotlake::aws::Aws;
-use iotlake::catalog::conformance::{conformance, conformance_of_writers};
+use iotlake::catalog::conformance::{conformance, conformance_of_writers, relocations};
 use iotlake::catalog::{Catalog, CatalogError, DataFile, GlueCatalog, Table, TableName};
 use iotlake::partition::{Partition, PartitionBy};
 use iotlake::view::{Expression, View, ViewColumn, ViewType};
@@ -122,7 +122,9 @@ fn assert_is(found: &Value, expected: &str) {
 
 #[test]
 fn conforms_on_ministack() {
-    conformance(&catalog(&server(Stand::Ministack), "conforms"));
+    let catalog = catalog(&server(Stand::Ministack), "conforms");
+    conformance(&catalog);
+    relocations(&catalog);
 }
 
 #[test]

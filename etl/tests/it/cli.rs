@@ -529,3 +529,35 @@ fn completions_and_manual_pages_are_made() {
     assert!(shell.command(&["man", "pages"]).status().unwrap().success());
     assert!(shell.root.join("pages/iotlake-backfill.1").exists());
 }
+
+/// Sources of two hours of 2026, one of which has one file.
+fn with_hours() -> Shell {
+    let shell = Shell::new();
+    for name in ["09/a", "09/b", "09/c", "10/d"] {
+        let line = format!("{{\"ts\":1,\"device\":{{\"deviceId\":\"{}\"}}}}\n", &name[3..]);
+        shell.write(&format!("raw/2026/03/01/{name}.json"), line);
+    }
+    shell
+}
+
+#[test]
+fn hours_are_compacted_once_they_are_closed_and_audited() {
+    let mut shell = with_hours();
+    let count = "SELECT hour, count(*) AS rows FROM events GROUP BY 1 ORDER BY 1";
+    shell.run(&["backfill", "raw", "--lake", "lake", "--contract", "rigado", "--as", "s3://raw", "--quiet"]);
+    shell.run(&["compact", "--lake", "lake", "--dry-run"]);
+    shell.run(&["compact", "events", "--lake", "lake", "--settled", "36500d"]);
+    shell.run(&["compact", "--lake", "lake", "--grace", "1d", "--json"]);
+    shell.run(&["audit", "--lake", "lake"]);
+    shell.run(&["query", count, "--lake", "lake"]);
+    shell.run(&["compact", "--lake", "lake"]);
+    shell.run(&["compact", "--lake", "lake"]);
+    shell.run(&["audit", "--lake", "lake", "--repair"]);
+    shell.run(&["query", count, "--lake", "lake"]);
+    shell.run(&["backfill", "raw", "--lake", "lake", "--as", "s3://raw", "--quiet"]);
+    shell.run(&["clean", "--lake", "lake"]);
+    shell.run(&["compact", "absent", "--lake", "lake"]);
+    shell.run(&["compact", "--lake", "lake", "--memory", "1 MiB"]);
+    shell.run(&["compact", "--lake", "lake", "--settled", "2 hours"]);
+    shell.golden("compact");
+}

@@ -7,6 +7,7 @@ mod audit;
 #[cfg(feature = "cli")]
 mod cli;
 mod commits;
+mod compaction;
 #[cfg(feature = "query")]
 mod examples;
 #[cfg(feature = "cli")]
