@@ -156,10 +156,13 @@ pub fn backfill(
         work();
     });
     let mut summary = summary.into_inner().unwrap_or_else(PoisonError::into_inner);
-    let watch = Reading { stop, observer };
-    let pipeline = Pipeline { lake, from, run, shared: &shared, watch: &watch };
-    summary.unrenewed = pipeline.renew(&mut summary.remarks)?;
     summary.interrupted = stop.load(Ordering::Relaxed);
+    // Whoever wants to stop is not kept: the next run does it.
+    if !summary.interrupted {
+        let watch = Reading { stop, observer };
+        let pipeline = Pipeline { lake, from, run, shared: &shared, watch: &watch };
+        summary.unrenewed = pipeline.renew(&mut summary.remarks)?;
+    }
     summary.failed.sort_by(|(a, _), (b, _)| a.cmp(b));
     Ok(summary)
 }

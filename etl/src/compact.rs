@@ -184,6 +184,10 @@ impl<'a> Compactor<'a> {
         let task = Task { table, partition, again: sources };
         for _ in 0..TRIES {
             let numbers = self.generations.numbers(table, partition)?;
+            // A listing of a folder that changes may show neither the word of the next one nor, yet, its manifest.
+            if self.generations.is_there(table, partition, numbers.newest() + 1)? {
+                continue;
+            }
             if numbers.newest() == 0 && !numbers.is_open() {
                 return Ok(Outcome::Nothing { waiting: 0 });
             }
@@ -215,6 +219,8 @@ impl<'a> Compactor<'a> {
             let location = manifest.location();
             match self.lake.catalog.location(&name, partition)? {
                 Some(there) if there == location => return Ok(is_changed),
+                // Set by somebody who has made the next one since.
+                Some(_) if self.generations.is_there(table, partition, manifest.number + 1)? => continue,
                 Some(_) => {}
                 None => {
                     let outputs = manifest.outputs.into_iter();

@@ -185,6 +185,16 @@ impl<'a> Generations<'a> {
         }
     }
 
+    /// Whether there is a manifest of this number.
+    pub(crate) fn is_there(
+        &self,
+        table: &str,
+        partition: Partition,
+        number: u32,
+    ) -> Result<bool, StorageError> {
+        Ok(self.storage.head(&Generations::manifest_key(table, partition, number))?.is_some())
+    }
+
     /// Says that somebody may be at this number. Before receipts are read for it: whoever changes a receipt looks for this
     /// afterwards, so that one of the two sees the other.
     pub(crate) fn begin(&self, table: &str, partition: Partition, number: u32) -> Result<(), StorageError> {

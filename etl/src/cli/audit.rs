@@ -71,18 +71,8 @@ fn write(text: &mut String, audit: &Audit) -> std::fmt::Result {
         count(audit.rows),
         count(audit.rejected)
     )?;
-    let Partitions { partitions, superseded, superseded_bytes, pending, stale, .. } = &audit.generations;
-    if *partitions > 0 {
-        writeln!(
-            text,
-            "{} compacted; {} superseded and not removed yet, {}; {} that came late; {} of sources that were ingested \
-             anew and are still shown",
-            plural(*partitions as u64, "partition"),
-            plural(*superseded as u64, "file"),
-            bytes(*superseded_bytes),
-            plural(*pending, "row"),
-            plural(*stale, "row"),
-        )?;
+    if audit.generations.partitions > 0 {
+        writeln!(text, "{}", compacted(&audit.generations))?;
     }
     if !audit.orphans.is_empty() {
         writeln!(
@@ -110,6 +100,24 @@ fn write(text: &mut String, audit: &Audit) -> std::fmt::Result {
         0 => writeln!(text, "no findings"),
         findings => writeln!(text, "{}", plural(findings as u64, "finding")),
     }
+}
+
+fn compacted(generations: &Partitions) -> String {
+    let Partitions { partitions, superseded, superseded_bytes, pending, stale, .. } = generations;
+    let mut text = format!("{} compacted", plural(*partitions as u64, "partition"));
+    let mut tell = |number: u64, noun: &str, what: &str| {
+        if number > 0 {
+            text.push_str(&format!("; {} {what}", plural(number, noun)));
+        }
+    };
+    tell(
+        *superseded as u64,
+        "file",
+        &format!("superseded and not removed yet, {}", bytes(*superseded_bytes)),
+    );
+    tell(*pending, "row", "not in a generation yet");
+    tell(*stale, "row", "of sources that were ingested anew still shown");
+    text
 }
 
 fn to_json(audit: &Audit) -> String {

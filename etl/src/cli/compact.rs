@@ -7,6 +7,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use iotlake::catalog::CatalogError;
 use iotlake::compact::{
     CompactError, CompactOptions, Compactor, Outcome as Compaction, Survey, Swept, survey,
 };
@@ -94,9 +95,8 @@ fn of_table(
     arguments: &CompactArgs,
 ) -> Result<(serde_json::Value, bool), Failure> {
     let CompactArgs { since, until, json, quiet, .. } = arguments;
-    if lake.catalog.table(table)?.is_none() {
-        return Err(iotlake::catalog::CatalogError::NoTable { name: table.to_owned() }.into());
-    }
+    let contract = lake.catalog.table(table)?.map(|table| table.schema.contract().clone());
+    let contract = contract.ok_or_else(|| CatalogError::NoTable { name: table.to_owned() })?;
     let now = SystemTime::now();
     let is_asked = |survey: &Survey| {
         since.is_none_or(|since| since <= survey.partition)
@@ -108,7 +108,7 @@ fn of_table(
     let open = rest.iter().filter(|survey| survey.is_due()).count() as u64;
     if arguments.dry_run {
         if !json {
-            print(&dry_text(table, all.len() as u64, &due, open))?;
+            print(&dry_text(table, all.len() as u64, &due, open, !contract.sort.is_empty()))?;
         }
         return Ok((dry_json(table, all.len(), &due, open), false));
     }
@@ -262,7 +262,7 @@ fn to_json(table: &str, partitions: usize, totals: &Totals, open: u64) -> serde_
     })
 }
 
-fn dry_text(table: &str, partitions: u64, due: &[Survey], open: u64) -> String {
+fn dry_text(table: &str, partitions: u64, due: &[Survey], open: u64, is_sorted: bool) -> String {
     let mut text = String::new();
     for survey in due {
         let late = if survey.generation > 0 { " that came late" } else { "" };
@@ -277,6 +277,9 @@ fn dry_text(table: &str, partitions: u64, due: &[Survey], open: u64) -> String {
     );
     if open > 0 {
         let _ = writeln!(text, "  {} not closed yet (--settled)", plural(open, "partition"));
+    }
+    if !is_sorted {
+        text.push_str("  rows will be in the order of their sources: the table's contract has no `sort`\n");
     }
     text
 }

@@ -78,13 +78,13 @@ pub fn parse(table: &str, key: &str) -> Option<Folder> {
 }
 
 /// Under which name a file of a generation is shown to whoever reads keys from paths and looks in one folder of a partition
-/// only: below that of the files that sources became, where none of ours lies. `None` if `key` is no file of a generation.
+/// only, and not below that: in that of the files that sources became, where none of ours is called so. `None` if `key` is no file of a generation.
 #[cfg(feature = "query")]
 pub(crate) fn shown_as(key: &str) -> Option<String> {
     let (table, _) = key.split_once('/')?;
     let folder = parse(table, key)?;
     let name = key.rsplit('/').next()?;
-    Some(format!("{table}/{}/{}/{name}", folder.partition.folder(), folder.name()))
+    Some(format!("{table}/{}/{}-{name}", folder.partition.folder(), folder.name()))
 }
 
 /// The key of what is shown under a name: of a file of a generation its own, else the name.
@@ -92,7 +92,7 @@ pub(crate) fn shown_as(key: &str) -> Option<String> {
 pub(crate) fn behind(shown: &str) -> String {
     let key = || {
         let (rest, name) = shown.rsplit_once('/')?;
-        let (rest, folder) = rest.rsplit_once('/')?;
+        let (folder, name) = name.rsplit_once('-')?;
         let (table, partition) = rest.split_once('/')?;
         let folder = Folder::named(Partition::from_folder(partition)?, folder)?;
         Some(format!("{table}/{}/{name}", folder.path()))

@@ -72,7 +72,7 @@ impl Pipeline<'_> {
         let generations = Generations::new(&*self.lake.storage);
         for partition in partitions.clone() {
             let numbers = generations.numbers(table, partition)?;
-            if numbers.newest() == 0 && !numbers.is_open() {
+            if numbers.newest() == 0 && !numbers.is_open() && !generations.is_there(table, partition, 1)? {
                 partitions.remove(&partition);
             }
         }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use iotlake::catalog::{Catalog, GlueCatalog, TableName};
 use iotlake::storage::{LocalStorage, S3Storage, Storage};
 use serde_json::{Value, json};
 
@@ -124,6 +125,27 @@ fn on_s3_and_glue(kind: Kind, database: &str) {
     let (remote, mut embedded) = (contents(&storage), contents(&LocalStorage::open(local).unwrap()));
     embedded.retain(|key, _| !key.starts_with("_iotlake/catalog/"));
     assert!(remote == embedded, "{:?}\n{:?}", remote.keys(), embedded.keys());
+
+    // Compacted, both are the same again, and Athena is told where hours lie.
+    let compacted = iotlake(server, &format!("compact {lake} --grace 0 --quiet")).ended(0);
+    compacted.says(&["events: 6 of 6 partitions compacted: 12 files", "became 6 files", "of 950 rows"]);
+    iotlake(server, &format!("compact --lake {local} --quiet")).ended(0);
+    let (remote, mut embedded) = (contents(&storage), contents(&LocalStorage::open(local).unwrap()));
+    embedded.retain(|key, _| !key.starts_with("_iotlake/catalog/"));
+    assert!(remote == embedded, "{:?}\n{:?}", remote.keys(), embedded.keys());
+    iotlake(server, &format!("audit {lake} --bytes")).ended(0).says(&[
+        "950 rows, 10 rejected",
+        "no findings",
+        "6 partitions compacted\n",
+    ]);
+    let catalog = GlueCatalog::new(&server.aws(), database, &format!("s3://{bucket}/iot"));
+    let rows = TableName::rows("events");
+    for partition in catalog.partitions(&rows).unwrap() {
+        let location = catalog.location(&rows, partition).unwrap().unwrap();
+        let files = remote.keys().filter(|key| key.starts_with(&format!("events/{location}/"))).count();
+        assert_eq!(files, 1, "{location}");
+        assert!(location.starts_with(&partition.folder_aside()), "{location}");
+    }
 
     if cfg!(feature = "query") {
         let lake: Vec<_> = lake.split(' ').collect();

@@ -481,7 +481,8 @@ fn a_location_that_is_not_that_of_the_newest_generation_is_found_and_mended() {
     let rebuilt = iotlake::rebuild::read(&whole, TABLE, &contract, &KeyPattern::default()).unwrap();
     iotlake::rebuild::write(&*again, &rebuilt).unwrap();
     assert_eq!(again.location(&rows, hour()).unwrap(), catalog.location(&rows, hour()).unwrap());
-    assert_eq!(again.table(TABLE).unwrap(), catalog.table(TABLE).unwrap());
+    let columns = |catalog: &MemoryCatalog| catalog.table(TABLE).unwrap().unwrap().schema.columns().to_vec();
+    assert_eq!(columns(&again), columns(&catalog));
 }
 
 /// Every source of version 1 or 2, whole, once; `c` of version 2 if it is `done`.
