@@ -10,7 +10,7 @@
 //! as it takes to ingest the source anew. Beyond what can be seen here lies only what was changed so as to agree: a
 //! receipt and its files, footers included.
 
-pub(crate) mod file;
+mod file;
 mod generations;
 mod receipts;
 mod rule;
@@ -30,7 +30,6 @@ use crate::pipeline::ATTEMPTS;
 use crate::place::FileName;
 use crate::storage::{ObjectMeta, Storage};
 
-pub(crate) use file::{Described, described};
 use file::{Expected, Facts, Writer};
 use generations::Shown;
 pub use generations::{Drift, Partitions};

@@ -15,7 +15,7 @@ use crate::catalog::{CatalogError, Table};
 use crate::error::Error;
 use crate::lake::Lake;
 use crate::pipeline::{
-    Columns, Counts, Leftovers, Outcome, Pipeline, PipelineError, Remark, Run, Shared, Status, Unrenewed,
+    Columns, Counts, Ingested, Leftovers, Pipeline, PipelineError, Remark, Run, Shared, Status, Unrenewed,
     Watch,
 };
 use crate::plan::Plan;
@@ -45,7 +45,7 @@ pub trait Observer: Sync {
     fn read(&self, _stored_bytes: u64) {}
 
     /// A source has come to its end.
-    fn source(&self, _source: &SourceObject, _result: &Result<Outcome, PipelineError>) {}
+    fn source(&self, _source: &SourceObject, _result: &Result<Ingested, PipelineError>) {}
 }
 
 /// Watches nothing.
@@ -60,7 +60,7 @@ pub struct Summary {
     pub done: u64,
     /// Sources that had a receipt.
     pub already_done: u64,
-    /// Sources that failed, by identity, with the reason.
+    /// Sources that failed, by name, with the reason.
     pub failed: Vec<(String, PipelineError)>,
     /// Sources that were not reached because the run was stopped.
     pub not_reached: u64,
@@ -87,7 +87,7 @@ impl Summary {
         self.counts.balances() && ended == self.sources
     }
 
-    fn add(&mut self, source: &SourceObject, result: Result<Outcome, PipelineError>) {
+    fn add(&mut self, source: &SourceObject, result: Result<Ingested, PipelineError>) {
         match result {
             Ok(outcome) if outcome.status == Status::AlreadyDone => {
                 self.already_done += 1;
@@ -104,7 +104,7 @@ impl Summary {
                 self.remarks.extend(outcome.remarks);
             }
             Err(PipelineError::Stopped) => self.not_reached += 1,
-            Err(error) => self.failed.push((source.identity.clone(), error)),
+            Err(error) => self.failed.push((source.name.clone(), error)),
         }
     }
 }

@@ -4,7 +4,7 @@
 //! make. Effects, in this order: that somebody is at the number is said, files are put, the manifest is put if there is none
 //! of its number, the catalog's location is set. Readers that go by manifests change at the third, those that go by the
 //! catalog's location at the fourth; each at once. A run that is killed anywhere leaves what the next one completes,
-//! or what [`sweep`] removes once the number is taken.
+//! or what [`Compactor::sweep`] removes once the number is taken.
 //!
 //! What must stay true: a file is an input only if a receipt names it that was read after it was said that somebody is at the
 //! number. Whoever changes a receipt looks for that word afterwards ([`Compactor::refresh`]): so one of the two sees the

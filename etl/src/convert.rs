@@ -16,11 +16,12 @@ use iotlake_flatten::{
 };
 
 use crate::decode::{self, Damage, DecodeError, Decoder, Known, Stored, Unreadable};
+use crate::error::Hint;
 use crate::pipeline::Counts;
 
 /// How a source is converted.
 #[derive(Debug, Clone, Copy)]
-pub struct Settings<'a> {
+pub struct ConvertOptions<'a> {
     /// What `_source` says.
     pub source: &'a str,
     /// How the files are compressed.
@@ -61,26 +62,26 @@ pub struct Converted {
 #[derive(Debug, thiserror::Error)]
 pub enum ConvertError {
     /// The source cannot be read or decoded.
-    #[error("cannot read {identity}")]
+    #[error("cannot read {source_name}")]
     Source {
         /// The source.
-        identity: String,
+        source_name: String,
         /// Why.
         source: DecodeError,
     },
     /// The compressed stream is damaged. [`discover`] with this damage keeps what lies before it.
-    #[error("{identity}: {}", damage.error)]
+    #[error("{source_name}: {}", damage.error)]
     Damaged {
         /// The source.
-        identity: String,
+        source_name: String,
         /// Where.
         damage: Damage,
     },
     /// The source was not the same when it was read the second time.
-    #[error("{identity}: changed while it was being converted")]
+    #[error("{source_name}: changed while it was being converted")]
     Changed {
         /// The source.
-        identity: String,
+        source_name: String,
     },
     /// The file could not be encoded or written.
     #[error("cannot write the file")]
@@ -100,9 +101,8 @@ pub enum ConvertError {
     },
 }
 
-impl ConvertError {
-    /// What the user can do about it, if that is known.
-    pub fn hint(&self) -> Option<&'static str> {
+impl Hint for ConvertError {
+    fn hint(&self) -> Option<&str> {
         match self {
             ConvertError::Source { source, .. } => source.hint(),
             ConvertError::Damaged { damage, .. } => damage.error.hint(),
@@ -133,7 +133,7 @@ pub fn discover(
     source: impl Read,
     declared: Schema,
     damage: Option<Damage>,
-    settings: &Settings<'_>,
+    settings: &ConvertOptions<'_>,
 ) -> Result<Columns, ConvertError> {
     let mut schema = declared.clone();
     let mut overflow = false;
@@ -158,13 +158,14 @@ pub fn discover(
 pub fn convert<W: Write + Send, R: Write + Send>(
     source: impl Read,
     columns: &Columns,
-    settings: &Settings<'_>,
+    settings: &ConvertOptions<'_>,
     out: W,
     mut rejects: impl FnMut() -> io::Result<R>,
 ) -> Result<Converted, ConvertError> {
     let encoder = Encoder {
         source: settings.source,
         options: "{}",
+        receipt: None,
         compression: settings.compression,
         parallel: false,
     };
@@ -224,13 +225,13 @@ fn read(
     source: impl Read,
     declared: &Schema,
     known: Known<'_>,
-    settings: &Settings<'_>,
+    settings: &ConvertOptions<'_>,
     sink: &mut impl FnMut(Part) -> Result<SettledPart, ConvertError>,
 ) -> Result<Stored, ConvertError> {
-    let identity = || settings.source.to_owned();
+    let source_name = || settings.source.to_owned();
     let failed = |error| match error {
-        DecodeError::Changed => ConvertError::Changed { identity: identity() },
-        error => ConvertError::Source { identity: identity(), source: error },
+        DecodeError::Changed => ConvertError::Changed { source_name: source_name() },
+        error => ConvertError::Source { source_name: source_name(), source: error },
     };
     let mut decoder = Decoder::new(source, settings.output_limit);
     let options = Options { threads: settings.threads, limits: settings.limits, ..Options::default() };
@@ -244,7 +245,7 @@ fn read(
     // through beforehand.
     match decode::parts(&mut decoder, flattener, known, None, sink) {
         Ok(()) => decoder.finish().map_err(failed),
-        Err(Unreadable::Damaged(damage)) => Err(ConvertError::Damaged { identity: identity(), damage }),
+        Err(Unreadable::Damaged(damage)) => Err(ConvertError::Damaged { source_name: source_name(), damage }),
         Err(Unreadable::Failed(error)) => Err(failed(error)),
         Err(Unreadable::Caller(error)) => Err(error),
     }

@@ -22,6 +22,8 @@ use gzip::Gzip;
 use stored::StoredBytes;
 use zstandard::Zstd;
 
+use crate::error::Hint;
+
 pub use foreign::Foreign;
 pub use parts::{Damage, Known, Unreadable, parts};
 
@@ -152,9 +154,10 @@ impl DecodeError {
     pub fn is_damage(&self) -> bool {
         matches!(self, DecodeError::Truncated { .. } | DecodeError::Corrupt { .. })
     }
+}
 
-    /// What the user can do about it, if that is known.
-    pub fn hint(&self) -> Option<&'static str> {
+impl Hint for DecodeError {
+    fn hint(&self) -> Option<&str> {
         match self {
             DecodeError::TooLarge { .. } => {
                 Some("if the source is what it should be, raise --max-decoded-bytes")

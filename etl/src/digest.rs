@@ -1,7 +1,7 @@
 //! Fingerprints of bytes and of names.
 //!
 //! Two functions with two purposes: [`Digest`] (XXH3, 128 bits) tells whether bytes are the same bytes, fast enough to
-//! run over everything that is read or written; [`source_hash`] (SHA-256, cut to 128 bits) turns the identity of a
+//! run over everything that is read or written; [`source_hash`] (SHA-256, cut to 128 bits) turns the name of a
 //! source into the name its outputs have in the lake, for ever. Both are stable and published.
 
 use std::fmt;
@@ -63,9 +63,9 @@ impl fmt::Debug for Digest {
     }
 }
 
-/// The name of a source in the lake: the first 128 bits of the SHA-256 of its identity, in hexadecimal.
-pub fn source_hash(identity: &str) -> String {
-    hexadecimal(&sha2::Sha256::digest(identity.as_bytes())[..16])
+/// The name of a source in the lake: the first 128 bits of the SHA-256 of its name, in hexadecimal.
+pub fn source_hash(source_name: &str) -> String {
+    hexadecimal(&sha2::Sha256::digest(source_name.as_bytes())[..16])
 }
 
 #[cfg(test)]

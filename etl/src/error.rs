@@ -16,6 +16,12 @@ use crate::rebuild::RebuildError;
 use crate::source::PatternError;
 use crate::storage::StorageError;
 
+/// An error that knows what can be done about it.
+pub trait Hint: std::error::Error {
+    /// What the user can do about it, if that is known.
+    fn hint(&self) -> Option<&str>;
+}
+
 /// An error of any part of the library. Its message is that of the part; its sources follow.
 #[derive(Debug, thiserror::Error)]
 #[allow(missing_docs, reason = "each variant is the error it holds")]
@@ -48,9 +54,8 @@ pub enum Error {
     Partitioning(#[from] NotAPartitioning),
 }
 
-impl Error {
-    /// What the user can do about it, if that is known.
-    pub fn hint(&self) -> Option<&'static str> {
+impl Hint for Error {
+    fn hint(&self) -> Option<&str> {
         match self {
             Error::Storage(error) => error.hint(),
             Error::Catalog(error) => error.hint(),

@@ -19,6 +19,7 @@ pub use place::Folder;
 pub use visible::visible;
 
 use crate::digest::Digest;
+use crate::error::Hint;
 use crate::partition::Partition;
 use crate::storage::{ObjectMeta, Put, Storage, StorageError};
 
@@ -55,9 +56,8 @@ pub enum GenerationError {
     Storage(#[from] StorageError),
 }
 
-impl GenerationError {
-    /// What the user can do about it, if that is known.
-    pub fn hint(&self) -> Option<&'static str> {
+impl Hint for GenerationError {
+    fn hint(&self) -> Option<&str> {
         match self {
             GenerationError::Newer { .. } => Some("upgrade iotlake"),
             GenerationError::Damaged { .. } => {

@@ -2,7 +2,7 @@
 //!
 //! A source is done when its receipt is there, and only then: an output file may be all that a crash left of a run.
 //! A receipt is put after every other effect: if there is none, or by compare-and-swap in place of one of a lower
-//! revision. Its place depends on the identity of the source alone, so that it is found whatever options a later run has.
+//! revision. Its place depends on the name of the source alone, so that it is found whatever options a later run has.
 //!
 //! What must stay true: a receipt depends on the source, the table, the options and the revision, not on the run that
 //! wrote it (no times, no order of arrival), so that a run that was killed and one that was not leave the same bytes; the
@@ -18,6 +18,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::catalog::Side;
 pub use crate::digest::{Digest, source_hash};
+use crate::error::Hint;
 use crate::partition::{Partition, PartitionBy};
 use crate::place::{FileName, Place};
 use crate::source::KeyPattern;
@@ -37,7 +38,7 @@ const TRIES: u32 = 16;
 pub struct Receipt {
     /// The format of this document; see [`Receipt::FORMAT`].
     pub format: u64,
-    /// The identity of the source.
+    /// The name of the source.
     pub source: String,
     /// The version of the source that was read, where its storage has such.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -156,12 +157,12 @@ pub enum LedgerError {
         asked: String,
     },
     /// The source was ingested before, and something about it or the options was different then.
-    #[error("{uri}: source {identity} was ingested before, and differently: {difference}")]
+    #[error("{uri}: source {source_name} was ingested before, and differently: {difference}")]
     Conflict {
         /// The receipt that is there.
         uri: String,
         /// The source.
-        identity: String,
+        source_name: String,
         /// What is different.
         difference: String,
     },
@@ -186,9 +187,8 @@ pub enum LedgerError {
     Storage(#[from] StorageError),
 }
 
-impl LedgerError {
-    /// What the user can do about it, if that is known.
-    pub fn hint(&self) -> Option<&'static str> {
+impl Hint for LedgerError {
+    fn hint(&self) -> Option<&str> {
         match self {
             LedgerError::Conflict { .. } => Some("another run came first; run again to see what stands now"),
             LedgerError::Newer { .. } => Some("upgrade iotlake"),
@@ -218,26 +218,26 @@ impl Ledger {
         format!("{RECEIPTS}/{table}/")
     }
 
-    /// The key of the receipt of the source `identity` of `table`: by the day that the identity tells, written as
+    /// The key of the receipt of the source `source_name` of `table`: by the day that the name tells, written as
     /// [`KeyPattern::default`] knows it.
-    pub fn key(table: &str, identity: &str) -> String {
-        let hour = KeyPattern::default().hour(identity).unwrap_or(Partition::UNKNOWN);
-        format!("{RECEIPTS}/{table}/{}/{}.json", hour.day_folder(), source_hash(identity))
+    pub fn key(table: &str, source_name: &str) -> String {
+        let hour = KeyPattern::default().hour(source_name).unwrap_or(Partition::UNKNOWN);
+        format!("{RECEIPTS}/{table}/{}/{}.json", hour.day_folder(), source_hash(source_name))
     }
 
     /// Whether a source is done, in one look that reads nothing where the storage keeps notes.
     ///
     /// # Errors
     /// [`LedgerError::Collision`] if the receipt there is that of another source.
-    pub fn look(&self, table: &str, identity: &str) -> Result<Option<Note>, LedgerError> {
-        let Some(meta) = self.storage.head(&Ledger::key(table, identity))? else { return Ok(None) };
+    pub fn look(&self, table: &str, source_name: &str) -> Result<Option<Note>, LedgerError> {
+        let Some(meta) = self.storage.head(&Ledger::key(table, source_name))? else { return Ok(None) };
         let written = meta.modified;
-        let noted = meta.note.as_deref().and_then(|note| read_note(note, identity));
+        let noted = meta.note.as_deref().and_then(|note| read_note(note, source_name));
         if let Some((size, etag)) = noted {
             return Ok(Some(Note { size, etag, written, receipt: None }));
         }
         // Without a note, or with one that is not of this source, the receipt itself has the word.
-        let receipt = self.head(table, identity)?;
+        let receipt = self.head(table, source_name)?;
         Ok(receipt.map(|receipt| {
             let (size, etag) = (receipt.size, receipt.etag.clone());
             Note { size, etag, written, receipt: Some(Box::new(receipt)) }
@@ -248,23 +248,23 @@ impl Ledger {
     ///
     /// # Errors
     /// [`LedgerError::Collision`] if the receipt there is that of another source.
-    pub fn head(&self, table: &str, identity: &str) -> Result<Option<Receipt>, LedgerError> {
-        self.standing(table, identity)?.transpose()
+    pub fn head(&self, table: &str, source_name: &str) -> Result<Option<Receipt>, LedgerError> {
+        self.standing(table, source_name)?.transpose()
     }
 
     /// As [`Ledger::head`], for whoever goes on where there is a receipt that cannot be read.
     ///
     /// # Errors
     /// If the storage fails.
-    pub fn standing(&self, table: &str, identity: &str) -> Result<Option<Standing>, LedgerError> {
-        let key = Ledger::key(table, identity);
-        Ok(self.storage.read(&key)?.map(|bytes| self.receipt_of(identity, &key, &bytes)))
+    pub fn standing(&self, table: &str, source_name: &str) -> Result<Option<Standing>, LedgerError> {
+        let key = Ledger::key(table, source_name);
+        Ok(self.storage.read(&key)?.map(|bytes| self.receipt_of(source_name, &key, &bytes)))
     }
 
-    fn receipt_of(&self, identity: &str, key: &str, bytes: &[u8]) -> Standing {
+    fn receipt_of(&self, source_name: &str, key: &str, bytes: &[u8]) -> Standing {
         let receipt = self.parse(key, bytes)?;
-        if receipt.source != identity {
-            let (there, asked) = (receipt.source, identity.to_owned());
+        if receipt.source != source_name {
+            let (there, asked) = (receipt.source, source_name.to_owned());
             return Err(LedgerError::Collision { uri: self.storage.uri(key), there, asked });
         }
         Ok(receipt)
@@ -350,28 +350,28 @@ impl Ledger {
     }
 
     fn conflict(&self, key: &str, receipt: &Receipt, difference: &str) -> Result<Placed, LedgerError> {
-        let (identity, difference) = (receipt.source.clone(), difference.to_owned());
-        Err(LedgerError::Conflict { uri: self.storage.uri(key), identity, difference })
+        let (source_name, difference) = (receipt.source.clone(), difference.to_owned());
+        Err(LedgerError::Conflict { uri: self.storage.uri(key), source_name, difference })
     }
 }
 
 /// The key that every attempt of one part has first where rows are filed by arrival, on one side of its table.
-pub(crate) fn first_key(table: &str, identity: &str, hour: Option<Partition>, side: Side) -> String {
-    let name = FileName { hash: source_hash(identity), part: 0, revision: 0 };
+pub(crate) fn first_key(table: &str, source_name: &str, hour: Option<Partition>, side: Side) -> String {
+    let name = FileName { hash: source_hash(source_name), part: 0, revision: 0 };
     Place { side, partition: hour.unwrap_or(Partition::UNKNOWN), name }.key(table)
 }
 
-/// The note of a receipt: format, size, etag or `-`, and the SHA-256 of the identity, which itself may be too long.
+/// The note of a receipt: format, size, etag or `-`, and the SHA-256 of the name, which itself may be too long.
 fn note_of(receipt: &Receipt) -> String {
     let etag = receipt.etag.as_deref().filter(|etag| is_word(etag)).unwrap_or("-");
-    format!("1 {} {etag} {}", receipt.size, identity_hash(&receipt.source))
+    format!("1 {} {etag} {}", receipt.size, name_hash(&receipt.source))
 }
 
-/// Size and etag from the note on the receipt of the source `identity`; `None` if it is not one.
-fn read_note(note: &str, identity: &str) -> Option<(u64, Option<String>)> {
+/// Size and etag from the note on the receipt of the source `source_name`; `None` if it is not one.
+fn read_note(note: &str, source_name: &str) -> Option<(u64, Option<String>)> {
     let mut words = note.split(' ');
     let (format, size, etag) = (words.next()?, words.next()?, words.next()?);
-    let is_ours = format == "1" && words.next()? == identity_hash(identity) && words.next().is_none();
+    let is_ours = format == "1" && words.next()? == name_hash(source_name) && words.next().is_none();
     let etag = (etag != "-").then(|| etag.to_owned());
     is_ours.then_some((size.parse().ok()?, etag))
 }
@@ -380,8 +380,8 @@ fn is_word(text: &str) -> bool {
     (2..=256).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
-fn identity_hash(identity: &str) -> String {
-    hexadecimal(&Sha256::digest(identity))
+fn name_hash(source_name: &str) -> String {
+    hexadecimal(&Sha256::digest(source_name))
 }
 
 impl Receipt {

@@ -70,6 +70,7 @@ pub mod convert;
 pub mod decode;
 pub mod digest;
 pub mod error;
+mod footer;
 pub mod generation;
 #[cfg(feature = "lambda")]
 pub mod ingest;

@@ -14,9 +14,10 @@ use std::str::FromStr;
 #[cfg(feature = "aws")]
 use std::sync::OnceLock;
 
-#[cfg(feature = "aws")]
 use crate::aws::Aws;
 use crate::catalog::CatalogError;
+#[cfg(feature = "aws")]
+use crate::error::Hint;
 use crate::storage::StorageError;
 
 /// A place for sources or for a lake.
@@ -255,9 +256,8 @@ pub enum OpenError {
     Catalog(#[from] CatalogError),
 }
 
-impl OpenError {
-    /// What the user can do about it, if that is known.
-    pub fn hint(&self) -> Option<&'static str> {
+impl Hint for OpenError {
+    fn hint(&self) -> Option<&str> {
         match self {
             OpenError::NoAws { .. } => Some("build it with the feature `aws`, which is a default one"),
             OpenError::NotOnS3 { .. } => Some(

@@ -92,8 +92,9 @@ mod tests {
     fn look(bytes: &str) -> Option<Peek> {
         let storage = MemoryStorage::new("raw");
         storage.put("a", bytes.as_bytes()).unwrap();
-        let (identity, size) = ("raw/a".to_owned(), bytes.len() as u64);
-        let source = SourceObject { identity, key: "a".into(), size, modified: None, etag: None, hour: None };
+        let (source_name, size) = ("raw/a".to_owned(), bytes.len() as u64);
+        let source =
+            SourceObject { name: source_name, key: "a".into(), size, modified: None, etag: None, hour: None };
         peek(&storage, &source)
     }
 

@@ -1,14 +1,15 @@
 //! Which objects a run is to ingest.
 //!
 //! In comes a storage, a file or folder in it and what the user asked for; out comes the list of sources, sorted by
-//! identity, and an account of what was left out and why. Nothing is opened here and nothing written.
+//! name, and an account of what was left out and why. Nothing is opened here and nothing written.
 //!
-//! What must stay true: an identity does not depend on the folder from which a run was started; every object that was
+//! What must stay true: an name does not depend on the folder from which a run was started; every object that was
 //! found is either in the list or counted; and a source whose partition cannot be told stops the run before it began.
 
 use std::path::Path;
 use std::sync::Arc;
 
+use crate::error::Hint;
 use crate::location::{LazyAws, Location, OpenError, S3Location};
 use crate::partition::{Partition, PartitionBy};
 use crate::source::{KeyPattern, SourceObject};
@@ -41,7 +42,7 @@ pub struct PlanOptions {
 /// The sources of a run.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Plan {
-    /// What to ingest, sorted by identity.
+    /// What to ingest, sorted by name.
     pub sources: Vec<SourceObject>,
     /// The sum of their sizes, in bytes as stored.
     pub bytes: u64,
@@ -100,9 +101,8 @@ fn hidden_note(hidden: u64) -> String {
     }
 }
 
-impl PlanError {
-    /// What the user can do about it, if that is known.
-    pub fn hint(&self) -> Option<&'static str> {
+impl Hint for PlanError {
+    fn hint(&self) -> Option<&str> {
         match self {
             PlanError::Missing { uri } | PlanError::Empty { uri, .. } if is_remote(uri) => {
                 Some("check bucket and prefix; a prefix ends at a `/`")
@@ -224,7 +224,7 @@ pub fn plan(storage: &dyn Storage, selection: &Selection, options: &PlanOptions)
             let uri = storage.uri(key);
             let head = storage.head(key).map_err(|source| PlanError::Storage { uri: uri.clone(), source })?;
             let meta = head.ok_or(PlanError::Missing { uri })?;
-            plan.consider(storage, meta, identity_of_object(options, key), options, &mut hours);
+            plan.consider(storage, meta, name_of_object(options, key), options, &mut hours);
         }
         Selection::Folder(folder) => {
             let mut found = false;
@@ -235,8 +235,8 @@ pub fn plan(storage: &dyn Storage, selection: &Selection, options: &PlanOptions)
                 } else {
                     found = true;
                     let known_as = options.known_as.as_ref();
-                    let identity = known_as.map(|uri| format!("{}/{relative}", uri.trim_end_matches('/')));
-                    plan.consider(storage, meta, identity, options, &mut hours);
+                    let source_name = known_as.map(|uri| format!("{}/{relative}", uri.trim_end_matches('/')));
+                    plan.consider(storage, meta, source_name, options, &mut hours);
                 }
                 Ok(())
             });
@@ -248,16 +248,16 @@ pub fn plan(storage: &dyn Storage, selection: &Selection, options: &PlanOptions)
         }
     }
     hours.check()?;
-    plan.sources.sort_unstable_by(|a, b| a.identity.cmp(&b.identity));
+    plan.sources.sort_unstable_by(|a, b| a.name.cmp(&b.name));
     let found = plan.sources.len();
-    plan.sources.dedup_by(|a, b| a.identity == b.identity);
+    plan.sources.dedup_by(|a, b| a.name == b.name);
     plan.links = (found - plan.sources.len()) as u64;
     plan.bytes = plan.sources.iter().map(|source| source.size).sum();
     Ok(plan)
 }
 
-/// The identity of a single object under `known_as`: the URI itself, or a folder's URI and the object's name.
-fn identity_of_object(options: &PlanOptions, key: &str) -> Option<String> {
+/// The name of a single object under `known_as`: the URI itself, or a folder's URI and the object's name.
+fn name_of_object(options: &PlanOptions, key: &str) -> Option<String> {
     let uri = options.known_as.as_ref()?;
     let name = key.rsplit('/').next().expect("splitting gives at least one part");
     Some(if uri.ends_with('/') { format!("{uri}{name}") } else { uri.clone() })
@@ -268,18 +268,18 @@ impl Plan {
         &mut self,
         storage: &dyn Storage,
         meta: crate::storage::ObjectMeta,
-        identity: Option<String>,
+        source_name: Option<String>,
         options: &PlanOptions,
         hours: &mut HourCheck,
     ) {
-        let identity = identity.unwrap_or_else(|| storage.uri(&meta.key));
-        let hour = options.key_pattern.hour(&identity);
+        let source_name = source_name.unwrap_or_else(|| storage.uri(&meta.key));
+        let hour = options.key_pattern.hour(&source_name);
         let needs_hour = options.partition_by == PartitionBy::Arrival
             || options.since.is_some()
             || options.until.is_some();
         hours.total += 1;
         if hour.is_none() && needs_hour {
-            hours.note(&identity);
+            hours.note(&source_name);
         }
         let is_outside = hour.is_some_and(|hour| {
             options.since.is_some_and(|since| hour < since)
@@ -290,7 +290,7 @@ impl Plan {
             return;
         }
         let crate::storage::ObjectMeta { key, size, modified, etag, .. } = meta;
-        self.sources.push(SourceObject { identity, key, size, modified, etag, hour });
+        self.sources.push(SourceObject { name: source_name, key, size, modified, etag, hour });
     }
 }
 
@@ -302,10 +302,10 @@ struct HourCheck {
 }
 
 impl HourCheck {
-    fn note(&mut self, identity: &str) {
+    fn note(&mut self, source_name: &str) {
         self.count += 1;
         if self.examples.len() < 3 {
-            self.examples.push(identity.to_owned());
+            self.examples.push(source_name.to_owned());
         }
     }
 

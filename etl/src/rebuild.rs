@@ -1,12 +1,13 @@
 //! A table's catalog entry, made again from what its files and receipts say.
 //!
 //! In come a lake whose catalog was lost and the contract its table was made with; out comes the table: its columns by
-//! the metadata of every file, its partitions and options by its receipts, where they lie by its generations. Only footers and receipts are read.
+//! the metadata of every file, its partitions and options by its receipts, where they lie by its generations. Only
+//! footers, receipts and manifests are read.
 //!
-//! Names and paths stand in every file, so that they are certain. The order of columns is that of the files; between
-//! columns that stand together in no file it is the order in which one backfill registers them: by source, part, path
-//! and kind. What stands in neither cannot be known: declared columns that no record ever filled and the options of the
-//! contract, which is why it has to be said, and tables without receipts.
+//! Names and paths stand in every file, so that they are certain; so do field ids, from layout 3 on. The order of columns
+//! is that of the files and of ids. Between columns of older files that stand together in none it is the order in which
+//! one backfill registers them: by source, part, path and kind. What stands in neither cannot be known: declared columns
+//! that no record ever filled and the options of the contract, which is why it has to be said, and tables without receipts.
 //!
 //! What must stay true: of a lake that was written by `backfill`, the table is the one that was lost; nothing is written
 //! over a table that is there.
@@ -16,11 +17,13 @@ mod order;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
+use iotlake_flatten::layout::FIRST_FIELD_ID;
 use iotlake_flatten::{Contract, Identity, Schema, SchemaError, TableColumn};
 use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
 
-use crate::audit::{Described, described};
 use crate::catalog::{Catalog, CatalogError, DataFile, Side, Table, TableName};
+use crate::error::Hint;
+use crate::footer::{Described, described};
 use crate::generation::{self, GenerationError, Generations};
 use crate::ledger::{Ledger, LedgerError, Output, Receipt};
 use crate::partition::{Partition, PartitionBy};
@@ -39,6 +42,8 @@ pub struct Rebuilt {
     pub named: BTreeMap<Side, Vec<DataFile>>,
     /// Where partitions lie that have a generation, below the folder of the table.
     pub locations: BTreeMap<Partition, String>,
+    /// The field ids that files say, of the columns that they say them of.
+    pub said_ids: BTreeMap<Identity, u32>,
     /// Files that were read.
     pub files: usize,
     /// Receipts that were read.
@@ -67,6 +72,9 @@ pub enum RebuildError {
     /// Two files mean different things by one name, or have two names for one thing.
     #[error("{one} and {other} disagree about column `{name}`")]
     Columns { name: String, one: String, other: String },
+    /// A column has two field ids.
+    #[error("column `{name}` has the field id {id} in {one}, and {other_id} in {other}")]
+    Ids { name: String, id: u32, one: String, other_id: u32, other: String },
     /// Files have columns in orders that no table had.
     #[error("the files of table {table} have column `{name}` in front of, and behind, the same others")]
     Order { table: String, name: String },
@@ -74,8 +82,8 @@ pub enum RebuildError {
     #[error("the receipts of table {table} disagree about partition-by: {one} and {other}")]
     Options { table: String, one: PartitionBy, other: PartitionBy },
     /// Keys tell another hour than the one by which they were filed.
-    #[error("{identity} was filed under {filed}, and its key tells {told}")]
-    Hour { identity: String, filed: String, told: String },
+    #[error("{source_name} was filed under {filed}, and its key tells {told}")]
+    Hour { source_name: String, filed: String, told: String },
     /// The columns are not those of a table.
     #[error("the files of table {table} do not make a table")]
     Schema { table: String, source: SchemaError },
@@ -96,14 +104,17 @@ pub enum RebuildError {
     Generation(#[from] GenerationError),
 }
 
-impl RebuildError {
-    /// What the user can do about it, if that is known.
-    pub fn hint(&self) -> Option<&'static str> {
+impl Hint for RebuildError {
+    fn hint(&self) -> Option<&str> {
         match self {
             RebuildError::Nothing { .. } => Some("an empty table is made anew by the next ingest"),
             RebuildError::Columns { .. } => Some(
                 "say with --contract what the table was made with; else one of the files is of another table: move it \
                  out of the lake",
+            ),
+            RebuildError::Ids { .. } => Some(
+                "the table was begun anew between them: move the files and receipts of one out of the lake, rebuild, and \
+                 ingest their sources again",
             ),
             RebuildError::Order { .. } | RebuildError::Schema { .. } => {
                 Some("some files are of another table: move them out of the lake")
@@ -162,7 +173,8 @@ pub fn read(
         outputs.extend(manifest.outputs);
     }
     let declared = Schema::new(contract.clone());
-    let all = Columns::gather(declared.columns(), &files)?;
+    let mut all = Columns::gather(declared.columns(), &files)?;
+    all.order_by_ids();
     let ordered = order::order(&all.registered, &all.lists).map_err(|place| RebuildError::Order {
         table: name.to_owned(),
         name: all.registered[place].name.clone(),
@@ -172,7 +184,9 @@ pub fn read(
         pair[1] >= declared.columns().len() && !all.together.contains(&(pair[0], pair[1]))
     };
     let guessed = ordered.windows(2).filter(is_guessed).count();
-    let columns = ordered.iter().map(|place| all.registered[*place].clone()).collect();
+    let said_ids =
+        all.registered.iter().filter_map(|column| Some((column.identity.clone(), column.id?))).collect();
+    let columns = with_ids(ordered.iter().map(|place| all.registered[*place].clone()).collect());
     let schema = Schema::from_columns(contract.clone(), columns)
         .map_err(|source| RebuildError::Schema { table: name.to_owned(), source })?;
     let is_filled = |column: &&TableColumn| all.filled.contains(&column.identity);
@@ -183,6 +197,7 @@ pub fn read(
             layout,
             ..Table::new(name, schema, partition_by).with_key_pattern(Some(pattern.clone()))
         },
+        said_ids,
         files: files.len(),
         named: named(name, outputs, [files, rejects]),
         locations,
@@ -194,9 +209,10 @@ pub fn read(
 /// Makes the table in `catalog`, or adds to the one that is there what it lacks; whether it was made.
 ///
 /// # Errors
-/// [`RebuildError::Columns`] if the table that is there has other names for what the files have.
+/// [`RebuildError::Columns`] or [`RebuildError::Ids`] if the table that is there has other names or field ids for what
+/// the files have.
 pub fn write(catalog: &dyn Catalog, rebuilt: &Rebuilt) -> Result<bool, RebuildError> {
-    let Rebuilt { table, named, locations, .. } = rebuilt;
+    let Rebuilt { table, named, locations, said_ids, .. } = rebuilt;
     let is_new = catalog.table(&table.name)?.is_none();
     let there = if is_new {
         catalog.create_table(table)?
@@ -207,9 +223,13 @@ pub fn write(catalog: &dyn Catalog, rebuilt: &Rebuilt) -> Result<bool, RebuildEr
         catalog.evolve(&table.name, propose)?.table
     };
     for column in table.schema.columns() {
-        if there.schema.column(&column.identity) != Some(column) {
-            let (one, other) = ("the catalog".to_owned(), "the files".to_owned());
-            return Err(RebuildError::Columns { name: column.name.clone(), one, other });
+        let (name, one, other) = (column.name.clone(), "the catalog".to_owned(), "the files".to_owned());
+        let found = there.schema.column(&column.identity).filter(|found| found.name == name);
+        let Some(found) = found else { return Err(RebuildError::Columns { name, one, other }) };
+        if let (Some(id), Some(other_id)) = (found.id, said_ids.get(&column.identity).copied())
+            && id != other_id
+        {
+            return Err(RebuildError::Ids { name, id, one, other_id, other });
         }
     }
     for (side, files) in named {
@@ -246,8 +266,8 @@ impl Said {
         let (filed, told) = (receipt.options.hour, pattern.hour(&receipt.source));
         if receipt.options.partition_by == PartitionBy::Arrival && filed != told {
             let show = |hour: Option<Partition>| hour.map_or("no hour".to_owned(), |hour| hour.to_string());
-            let identity = receipt.source.clone();
-            return Err(RebuildError::Hour { identity, filed: show(filed), told: show(told) });
+            let source_name = receipt.source.clone();
+            return Err(RebuildError::Hour { source_name, filed: show(filed), told: show(told) });
         }
         self.receipts += 1;
         // Files of older layouts stay readable, and the table has that of its first.
@@ -325,14 +345,23 @@ impl Columns {
                 all.registered.push(column.clone());
                 all.registered.len() - 1
             });
-            if known != column || all.registered[place] != *column {
-                let (one, other) = (first.clone(), origin.to_owned());
-                return Err(RebuildError::Columns { name: column.name.clone(), one, other });
+            let there = &mut all.registered[place];
+            let is_that = |of: &TableColumn| of.name == column.name && of.identity == column.identity;
+            let (name, one, other) = (column.name.clone(), first.clone(), origin.to_owned());
+            if !is_that(known) || !is_that(there) {
+                return Err(RebuildError::Columns { name, one, other });
             }
+            if let (Some(id), Some(other_id)) = (there.id, column.id)
+                && id != other_id
+            {
+                return Err(RebuildError::Ids { name, id, one, other_id, other });
+            }
+            there.id = there.id.or(column.id);
             Ok(place)
         };
         for column in declared {
-            add(&mut all, column, "the contract")?;
+            // Where it stood in the table only files can say: declarations may have come later.
+            add(&mut all, &TableColumn { id: None, ..column.clone() }, "the contract")?;
         }
         // A part registers what it brings at once, sorted, in however many files its rows are.
         let mut by_part: BTreeMap<(&str, u64), Vec<(&str, &Described)>> = BTreeMap::new();
@@ -358,6 +387,34 @@ impl Columns {
         }
         Ok(all)
     }
+}
+
+impl Columns {
+    /// Takes field ids, which were given in the order of the table, for one more list.
+    fn order_by_ids(&mut self) {
+        let with_ids = self.registered.iter().enumerate();
+        let mut with_ids: Vec<(u32, usize)> =
+            with_ids.filter_map(|(place, column)| Some((column.id?, place))).collect();
+        with_ids.sort_unstable();
+        let list: Vec<usize> = with_ids.into_iter().map(|(_, place)| place).collect();
+        self.together.extend(list.windows(2).map(|pair| (pair[0], pair[1])));
+        self.lists.push(list);
+    }
+}
+
+/// Columns in the table's order, with the ids that files say. One that only files of older layouts have gets that of its
+/// place, as in a catalog that is older than ids, or, where that is taken, the next behind all.
+fn with_ids(mut columns: Vec<TableColumn>) -> Vec<TableColumn> {
+    let mut taken: BTreeSet<u32> = columns.iter().filter_map(|column| column.id).collect();
+    for (id, column) in (FIRST_FIELD_ID..).zip(&mut columns) {
+        if column.id.is_none() {
+            let next = taken.last().map_or(FIRST_FIELD_ID, |last| last + 1);
+            let id = if taken.contains(&id) { next } else { id };
+            taken.insert(id);
+            column.id = Some(id);
+        }
+    }
+    columns
 }
 
 #[cfg(test)]

@@ -6,6 +6,8 @@
 
 use std::fmt;
 
+use crate::error::Hint;
+
 /// A request that a service did not grant.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RemoteError {
@@ -58,8 +60,28 @@ impl RemoteError {
         matches!(self.fault, Fault::Throttled | Fault::Unreachable | Fault::Service)
     }
 
-    /// What the user can do about it.
-    pub fn hint(&self) -> Option<&'static str> {
+    /// What [`Fault`] means, as the middle of a sentence.
+    fn meaning(&self) -> &'static str {
+        match self.fault {
+            Fault::NoCredentials => "no credentials",
+            Fault::Expired => "the credentials have expired",
+            Fault::Unknown => "the credentials are not accepted",
+            Fault::Denied => "permission denied",
+            Fault::LakeFormation => "Lake Formation does not permit it",
+            Fault::Clock => "the clocks differ",
+            Fault::Region => "it is in another region",
+            Fault::NoBucket => "there is no such bucket",
+            Fault::NoDatabase => "there is no such database",
+            Fault::Throttled => "too many requests",
+            Fault::Unreachable => "no answer",
+            Fault::Service => "the service failed",
+            Fault::Request => "refused",
+        }
+    }
+}
+
+impl Hint for RemoteError {
+    fn hint(&self) -> Option<&str> {
         Some(match self.fault {
             Fault::NoCredentials => {
                 "set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or run where a role is attached; \
@@ -92,25 +114,6 @@ impl RemoteError {
             Fault::Service => "try again later",
             Fault::Request => return None,
         })
-    }
-
-    /// What [`Fault`] means, as the middle of a sentence.
-    fn meaning(&self) -> &'static str {
-        match self.fault {
-            Fault::NoCredentials => "no credentials",
-            Fault::Expired => "the credentials have expired",
-            Fault::Unknown => "the credentials are not accepted",
-            Fault::Denied => "permission denied",
-            Fault::LakeFormation => "Lake Formation does not permit it",
-            Fault::Clock => "the clocks differ",
-            Fault::Region => "it is in another region",
-            Fault::NoBucket => "there is no such bucket",
-            Fault::NoDatabase => "there is no such database",
-            Fault::Throttled => "too many requests",
-            Fault::Unreachable => "no answer",
-            Fault::Service => "the service failed",
-            Fault::Request => "refused",
-        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! What is to be ingested: an object, its name for ever, and the hour that its key tells.
 //!
-//! In comes a key; out comes the hour written in it, found by a [`KeyPattern`]. The search looks at the whole identity,
+//! In comes a key; out comes the hour written in it, found by a [`KeyPattern`]. The search looks at the whole name,
 //! so that it does not matter from which folder a backfill was started, and takes the match nearest to the file's name.
 
 use std::fmt;
@@ -15,7 +15,7 @@ use crate::partition::Partition;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SourceObject {
     /// Its name for ever: `s3://bucket/key`, or the canonical absolute path of a local file.
-    pub identity: String,
+    pub name: String,
     /// The key under which its storage has it.
     pub key: String,
     /// Its length in bytes, as stored.
@@ -24,7 +24,7 @@ pub struct SourceObject {
     pub modified: Option<SystemTime>,
     /// Its version, if the storage knows.
     pub etag: Option<String>,
-    /// The hour of arrival that its identity tells, if any.
+    /// The hour of arrival that its name tells, if any.
     pub hour: Option<Partition>,
 }
 

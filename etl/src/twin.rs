@@ -1,4 +1,4 @@
-//! Sources that look as if they had been ingested already, under another identity.
+//! Sources that look as if they had been ingested already, under another name.
 //!
 //! In come a plan and the receipts of its table; out comes a pair that has the same file name, the same length and the
 //! same digest, if there is one: most likely a local copy of what was ingested from elsewhere, whose rows would stand in
@@ -24,16 +24,16 @@ const COMPARED: usize = 3;
 /// One after the other they take seconds, which only a run that uploads a local copy spends.
 const GLANCED: usize = 288;
 
-/// A source of a plan and the receipt of the same bytes under another identity.
+/// A source of a plan and the receipt of the same bytes under another name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Twin {
-    /// The identity that the source has in the plan.
-    pub identity: String,
-    /// The identity under which its bytes were ingested.
+    /// The name that the source has in the plan.
+    pub name: String,
+    /// The name under which its bytes were ingested.
     pub ingested_as: String,
     /// The URI of the plan's folder under which the two identities would be one, if there is such.
     pub folder: Option<String>,
-    /// How many sources of the plan have a receipt of the same name and length under another identity.
+    /// How many sources of the plan have a receipt of the same name and length under another name.
     pub count: u64,
 }
 
@@ -44,23 +44,23 @@ pub struct Twin {
 pub fn find(ledger: &Ledger, table: &str, from: &dyn Storage, plan: &Plan) -> Result<Option<Twin>, Error> {
     let mut by_look: HashMap<(&str, u64), &SourceObject> = HashMap::new();
     for source in plan.sources.iter().filter(|source| source.size > 0) {
-        by_look.entry((name(&source.identity), source.size)).or_insert(source);
+        by_look.entry((file_name(&source.name), source.size)).or_insert(source);
     }
-    let planned: HashSet<&str> = plan.sources.iter().map(|source| source.identity.as_str()).collect();
+    let planned: HashSet<&str> = plan.sources.iter().map(|source| source.name.as_str()).collect();
     let mut ingested = HashSet::new();
     let mut pairs: Vec<(&SourceObject, String, String)> = Vec::new();
     ledger.list(table, |receipt| {
-        let Receipt { source: identity, size, digest, .. } = receipt;
-        if planned.contains(identity.as_str()) {
-            ingested.insert(identity);
-        } else if let Some(source) = by_look.get(&(name(&identity), size)) {
-            pairs.push((source, identity, digest));
+        let Receipt { source: source_name, size, digest, .. } = receipt;
+        if planned.contains(source_name.as_str()) {
+            ingested.insert(source_name);
+        } else if let Some(source) = by_look.get(&(file_name(&source_name), size)) {
+            pairs.push((source, source_name, digest));
         }
         Ok::<_, Error>(())
     })?;
-    pairs.retain(|(source, _, _)| !ingested.contains(&source.identity));
+    pairs.retain(|(source, _, _)| !ingested.contains(&source.name));
     let count = pairs.len() as u64;
-    pairs.sort_by(|(a, ..), (b, ..)| (a.size, &a.identity).cmp(&(b.size, &b.identity)));
+    pairs.sort_by(|(a, ..), (b, ..)| (a.size, &a.name).cmp(&(b.size, &b.name)));
     for (source, ingested_as, digest) in pairs.into_iter().take(COMPARED) {
         if digest_of(from, source)? == digest {
             return Ok(Some(twin(source, ingested_as, count)));
@@ -69,7 +69,7 @@ pub fn find(ledger: &Ledger, table: &str, from: &dyn Storage, plan: &Plan) -> Re
     Ok(None)
 }
 
-/// Looks whether the shortest source of `plan` that `lake` does not have is there under another identity, among the
+/// Looks whether the shortest source of `plan` that `lake` does not have is there under another name, among the
 /// receipts of its day: a copy has the keys of its original, and so its days.
 ///
 /// # Errors
@@ -77,10 +77,10 @@ pub fn find(ledger: &Ledger, table: &str, from: &dyn Storage, plan: &Plan) -> Re
 pub fn glance(lake: &Lake, table: &str, from: &dyn Storage, plan: &Plan) -> Result<Option<Twin>, Error> {
     let shortest = plan.sources.iter().filter(|source| source.size > 0).min_by_key(|source| source.size);
     let Some(source) = shortest else { return Ok(None) };
-    if lake.ledger().look(table, &source.identity)?.is_some() {
+    if lake.ledger().look(table, &source.name)?.is_some() {
         return Ok(None);
     }
-    let key = Ledger::key(table, &source.identity);
+    let key = Ledger::key(table, &source.name);
     let day = &key[..=key.rfind('/').expect("receipts lie in folders")];
     let mut keys = Vec::new();
     lake.storage.list_while(day, &mut |meta| {
@@ -91,7 +91,8 @@ pub fn glance(lake: &Lake, table: &str, from: &dyn Storage, plan: &Plan) -> Resu
         // What cannot be read here is told of where it matters: when the source it is of comes up, or in an audit.
         let Some(bytes) = lake.storage.read(&key)? else { continue };
         let Ok(receipt) = serde_json::from_slice::<Receipt>(&bytes) else { continue };
-        let looks_alike = name(&receipt.source) == name(&source.identity) && receipt.size == source.size;
+        let looks_alike =
+            file_name(&receipt.source) == file_name(&source.name) && receipt.size == source.size;
         if looks_alike && digest_of(from, source)? == receipt.digest {
             return Ok(Some(twin(source, receipt.source, 1)));
         }
@@ -102,14 +103,14 @@ pub fn glance(lake: &Lake, table: &str, from: &dyn Storage, plan: &Plan) -> Resu
 fn twin(source: &SourceObject, ingested_as: String, count: u64) -> Twin {
     let folder = ingested_as.strip_suffix(&source.key).and_then(|rest| rest.strip_suffix('/'));
     let folder = folder.map(str::to_owned);
-    Twin { identity: source.identity.clone(), ingested_as, folder, count }
+    Twin { name: source.name.clone(), ingested_as, folder, count }
 }
 
-fn name(identity: &str) -> &str {
-    identity.rsplit('/').next().unwrap_or(identity)
+fn file_name(source_name: &str) -> &str {
+    source_name.rsplit('/').next().unwrap_or(source_name)
 }
 
 fn digest_of(from: &dyn Storage, source: &SourceObject) -> Result<String, StorageError> {
     let digest = Digest::of_reader(&mut from.get_source(&source.key)?.reader);
-    digest.map_err(|error| StorageError::from_io(&source.identity, error))
+    digest.map_err(|error| StorageError::from_io(&source.name, error))
 }

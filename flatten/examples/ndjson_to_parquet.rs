@@ -46,7 +46,13 @@ pub fn convert(mut input: impl Read, out: impl Write + Send) -> Result<(u64, Vec
         settled.push(part.settle(&fit));
     }
 
-    let encoder = Encoder { source: "stdin", options: "{}", compression: Compression::Zstd, parallel: false };
+    let encoder = Encoder {
+        source: "stdin",
+        options: "{}",
+        receipt: None,
+        compression: Compression::Zstd,
+        parallel: false,
+    };
     // Only a table with too many columns leaves anything for `_overflow`.
     let overflow = settled.iter().any(|part| part.overflow().is_some());
     let mut file = FileWriter::new(encoder, out, &schema, overflow)?;

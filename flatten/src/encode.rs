@@ -13,15 +13,17 @@ mod bits;
 mod chunk;
 mod dictionary;
 mod file;
+mod index;
 mod summary;
 
 use std::borrow::Cow;
+use std::collections::HashMap;
 use std::io::Write;
 use std::ops::Range;
 use std::sync::Arc;
 
 use arrow::datatypes::{Field, Schema as ArrowSchema};
-use parquet::arrow::ArrowSchemaConverter;
+use parquet::arrow::{ArrowSchemaConverter, PARQUET_FIELD_ID_META_KEY};
 use parquet::basic::{self, ZstdLevel};
 use parquet::errors::ParquetError;
 use parquet::file::metadata::KeyValue;
@@ -31,13 +33,13 @@ use parquet::schema::types::ColumnDescPtr;
 use rayon::iter::{IndexedParallelIterator, IntoParallelRefIterator, ParallelIterator};
 
 use crate::column::{Cells, Texts, Values};
-use crate::layout::{self, ColumnType, EngineColumn, LAYOUT, OVERFLOW, metadata};
+use crate::layout::{self, ColumnType, EngineColumn, LAYOUT, metadata};
 use crate::naming;
 use crate::part::{Part, SettledPart};
 use crate::path::Kind;
 use crate::reject::Reject;
-use crate::schema::Schema;
-use chunk::{Chunk, Column, Content, Scattered, Scratch};
+use crate::schema::{Schema, TableColumn};
+use chunk::{Chunk, Column, Content, PAGE_BYTES, PAGE_ROWS, Scattered, Scratch};
 
 pub use file::FileWriter;
 pub use summary::{Bound, ColumnSummary, EncodedFile};
@@ -81,6 +83,8 @@ pub struct Encoder<'a> {
     pub source: &'a str,
     /// The options of the run, as they stand in the receipt.
     pub options: &'a str,
+    /// The key of the receipt that the source will have, if it is to have one.
+    pub receipt: Option<&'a str>,
     /// How pages are compressed.
     pub compression: Compression,
     /// Whether columns are encoded side by side, in rayon's current thread pool. The bytes are the same.
@@ -121,7 +125,7 @@ impl Encoder<'_> {
         let records = stretches.iter().flat_map(|rows| &part.records[rows.start as usize..rows.end as usize]);
         let mut ready = self.lineage(records.map(|record| *record as i64));
         if let Some(cells) = part.overflow() {
-            ready.extend(Source::of_rows(OVERFLOW, cells, Kind::Json, stretches));
+            ready.extend(Source::of_rows(overflow, cells, Kind::Json, stretches));
         }
         let mut columns = Vec::with_capacity(part.columns.len());
         for column in &part.columns {
@@ -134,7 +138,7 @@ impl Encoder<'_> {
         for (place, column) in columns {
             let of_table = &schema.columns()[place];
             let kind = column.identity.kind;
-            if let Some(column) = Source::of_rows(&of_table.name, &column.cells, kind, stretches) {
+            if let Some(column) = Source::of_rows(|| of_own(of_table), &column.cells, kind, stretches) {
                 described.push(of_table);
                 ready.push(column);
             }
@@ -196,45 +200,49 @@ impl Encoder<'_> {
         rows: usize,
         described: String,
     ) -> Result<EncodedFile, EncodeError> {
-        let metadata = [
-            (metadata::SOURCE, self.source.to_owned()),
+        let part_and_span = [
             (metadata::PART, part.number.to_string()),
             (metadata::SPAN, format!("{}-{}", part.span.start, part.span.end)),
-            (metadata::LAYOUT, LAYOUT.to_string()),
-            (metadata::OPTIONS, self.options.to_owned()),
-            (metadata::COLUMNS, described),
         ];
         let fields = columns.iter().map(|column| column.field().clone()).collect();
         let mut bytes = Vec::new();
-        let mut file = self.open(&mut bytes, fields, &metadata)?;
-        self.write_row_group(&mut file, columns, rows)?;
+        let mut file = self.open(&mut bytes, fields, &part_and_span, described)?;
+        self.write_row_group(&mut file, columns, rows, has_pages(columns, rows))?;
         let columns = ColumnSummary::of_footer(&file.close()?);
         Ok(EncodedFile { bytes, rows: rows as u64, columns })
     }
 
-    /// Begins a file.
+    /// Begins a file, whose own columns are `described`; `more` is what only a file of one part says of itself.
     fn open<W: Write + Send>(
         &self,
         out: W,
         fields: Vec<Arc<Field>>,
-        metadata: &[(&str, String)],
+        more: &[(&str, String)],
+        described: String,
     ) -> Result<SerializedFileWriter<W>, EncodeError> {
         let schema = ArrowSchemaConverter::new().schema_root("record").convert(&ArrowSchema::new(fields))?;
-        let metadata = metadata.iter().map(|(key, value)| KeyValue::new((*key).to_owned(), value.clone()));
+        let pair = |key: &str, value: &str| KeyValue::new(key.to_owned(), value.to_owned());
+        let mut metadata = vec![pair(metadata::SOURCE, self.source)];
+        metadata.extend(more.iter().map(|(key, value)| pair(key, value)));
+        metadata.push(pair(metadata::LAYOUT, &LAYOUT.to_string()));
+        metadata.push(pair(metadata::OPTIONS, self.options));
+        metadata.extend(self.receipt.map(|key| pair(metadata::RECEIPT, key)));
+        metadata.push(pair(metadata::COLUMNS, &described));
         let properties = WriterProperties::builder()
             .set_created_by(format!("iotlake layout {LAYOUT}"))
-            .set_statistics_enabled(EnabledStatistics::Chunk)
-            .set_offset_index_disabled(true)
-            .set_key_value_metadata(Some(metadata.collect()));
+            // Statistics by page, so that the writer keeps the indexes that come with chunks.
+            .set_statistics_enabled(EnabledStatistics::Page)
+            .set_key_value_metadata(Some(metadata));
         Ok(SerializedFileWriter::new(out, schema.root_schema_ptr(), Arc::new(properties.build()))?)
     }
 
-    /// Appends columns, those of the file in its order, as a row group.
+    /// Appends columns, those of the file in its order, as a row group; with page indexes if `is_indexed`.
     fn write_row_group<W: Write + Send>(
         &self,
         file: &mut SerializedFileWriter<W>,
         columns: &[Source<'_>],
         rows: usize,
+        is_indexed: bool,
     ) -> Result<(), EncodeError> {
         let descriptors: Vec<_> = (0..columns.len()).map(|at| file.schema_descr().column(at)).collect();
         let codec = self.compression.codec();
@@ -247,7 +255,7 @@ impl Encoder<'_> {
                 .map_init(
                     || Scratch::new(self.compression),
                     |scratch, (column, descriptor)| match scratch {
-                        Ok(scratch) => column.write(rows, descriptor.clone(), codec, scratch),
+                        Ok(scratch) => column.write(rows, is_indexed, descriptor.clone(), codec, scratch),
                         Err(error) => Err(ParquetError::General(error.to_string()).into()),
                     },
                 )
@@ -258,12 +266,18 @@ impl Encoder<'_> {
         } else {
             let mut scratch = Scratch::new(self.compression)?;
             for (column, descriptor) in columns.iter().zip(descriptors) {
-                append(column.write(rows, descriptor, codec, &mut scratch)?)?;
+                append(column.write(rows, is_indexed, descriptor, codec, &mut scratch)?)?;
             }
         }
         group.close()?;
         Ok(())
     }
+}
+
+/// Whether columns of so many rows have more than a page each, or one has so much text that it may have. The indexes of
+/// pages say no more than the statistics of a column where there is one page, and would be a tenth of a small file.
+fn has_pages(columns: &[Source<'_>], rows: usize) -> bool {
+    rows > PAGE_ROWS || columns.iter().any(|column| column.text_bytes() > PAGE_BYTES)
 }
 
 /// What becomes a column of a file.
@@ -275,21 +289,25 @@ enum Source<'a> {
 impl<'a> Source<'a> {
     /// A column in which every row has a value.
     fn required(column: &EngineColumn, values: Content<'a>) -> Source<'a> {
-        let field = Arc::new(Field::new(column.name, column.ty.arrow(), false));
-        Source::Ready(Column { field, rows: None, first_row: 0, values })
+        Source::Ready(Column { field: of_engine(column), rows: None, first_row: 0, values })
     }
 
     /// A column of a table.
-    fn of_cells(name: &str, cells: &'a Cells, kind: Kind) -> Source<'a> {
-        Source::Ready(Column::of_range(nullable(name, kind), cells, 0..cells.len(), 0))
+    fn of_cells(field: Arc<Field>, cells: &'a Cells) -> Source<'a> {
+        Source::Ready(Column::of_range(field, cells, 0..cells.len(), 0))
     }
 
     /// The same for some of its rows, if it has a value in one of them.
-    fn of_rows(name: &str, cells: &'a Cells, kind: Kind, stretches: &'a [Range<u32>]) -> Option<Source<'a>> {
+    fn of_rows(
+        field: impl Fn() -> Arc<Field>,
+        cells: &'a Cells,
+        kind: Kind,
+        stretches: &'a [Range<u32>],
+    ) -> Option<Source<'a>> {
         if let [rows] = stretches {
             let begin = cells.seek(0, rows.start);
             let range = begin..cells.seek(begin, rows.end);
-            let column = || Column::of_range(nullable(name, kind), cells, range.clone(), rows.start as usize);
+            let column = || Column::of_range(field(), cells, range.clone(), rows.start as usize);
             return (!range.is_empty()).then(|| Source::Ready(column()));
         }
         let mut at = 0;
@@ -297,7 +315,6 @@ impl<'a> Source<'a> {
             at = cells.seek(at, rows.start);
             cells.rows.get(at).is_some_and(|row| *row < rows.end)
         };
-        let field = || nullable(name, kind);
         let scattered = || Scattered { field: field(), kind, cells, stretches };
         stretches.iter().any(&mut has_value).then(|| Source::Scattered(scattered()))
     }
@@ -312,13 +329,21 @@ impl<'a> Source<'a> {
     fn write(
         &self,
         rows: usize,
+        is_indexed: bool,
         descriptor: ColumnDescPtr,
         codec: basic::Compression,
         scratch: &mut Scratch,
     ) -> Result<Chunk, EncodeError> {
         match self {
-            Source::Ready(column) => column.write(rows, descriptor, codec, scratch),
-            Source::Scattered(column) => column.write(rows, descriptor, codec, scratch),
+            Source::Ready(column) => column.write(rows, is_indexed, descriptor, codec, scratch),
+            Source::Scattered(column) => column.write(rows, is_indexed, descriptor, codec, scratch),
+        }
+    }
+
+    fn text_bytes(&self) -> usize {
+        match self {
+            Source::Ready(column) => column.text_bytes(),
+            Source::Scattered(column) => column.text_bytes(),
         }
     }
 }
@@ -336,7 +361,23 @@ impl<'a> Column<'a> {
     }
 }
 
-/// The field of a table's column.
-fn nullable(name: &str, kind: Kind) -> Arc<Field> {
-    Arc::new(Field::new(name, ColumnType::from(kind).arrow(), true))
+/// The field of a column of the engine.
+fn of_engine(column: &EngineColumn) -> Arc<Field> {
+    field(column.name, column.ty, !column.required, column.id)
+}
+
+/// The field of the overflow.
+fn overflow() -> Arc<Field> {
+    of_engine(&layout::ENGINE[2])
+}
+
+/// The field of a table's own column.
+fn of_own(column: &TableColumn) -> Arc<Field> {
+    let id = column.id.expect("every column of a schema has an id");
+    field(&column.name, column.identity.kind.into(), true, id)
+}
+
+fn field(name: &str, ty: ColumnType, nullable: bool, id: u32) -> Arc<Field> {
+    let id = HashMap::from([(PARQUET_FIELD_ID_META_KEY.to_owned(), id.to_string())]);
+    Arc::new(Field::new(name, ty.arrow(), nullable).with_metadata(id))
 }

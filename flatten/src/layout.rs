@@ -10,7 +10,7 @@ use arrow::datatypes::{DataType, TimeUnit};
 use crate::path::Kind;
 
 /// Version of the layout of output files. Files of different layouts may differ byte by byte though they say the same.
-pub const LAYOUT: u32 = 2;
+pub const LAYOUT: u32 = 3;
 
 /// The column that holds the identity of the source of a row.
 pub const SOURCE: &str = "_source";
@@ -20,6 +20,10 @@ pub const RECORD: &str = "_record";
 pub const OVERFLOW: &str = "_overflow";
 /// The partition keys of every table. Their values are zero-padded strings.
 pub const PARTITION_KEYS: [&str; 4] = ["year", "month", "day", "hour"];
+
+/// The first field id of a table's own columns. Below are those of the engine: its columns, those of rejects, and, for
+/// formats that know partition keys as columns, 4 to 7 for [`PARTITION_KEYS`].
+pub const FIRST_FIELD_ID: u32 = 16;
 
 /// Keys of the metadata in every file.
 pub mod metadata {
@@ -33,9 +37,11 @@ pub mod metadata {
     pub const LAYOUT: &str = "iotlake.layout";
     /// The options of the run that decide what the file holds.
     pub const OPTIONS: &str = "iotlake.options";
+    /// The key of the receipt that makes the file part of the table, once it is there.
+    pub const RECEIPT: &str = "iotlake.receipt";
     /// Of a file that holds rows of many sources: the key of the manifest that makes it part of the table, once it is there.
     pub const GENERATION: &str = "iotlake.generation";
-    /// JSON list of the columns with name, path and kind.
+    /// JSON list of the columns with name, field id, path and kind.
     pub const COLUMNS: &str = "iotlake.columns";
 }
 
@@ -114,6 +120,8 @@ impl From<Kind> for ColumnType {
 pub struct EngineColumn {
     /// Its name.
     pub name: &'static str,
+    /// Its field id in Parquet, for ever.
+    pub id: u32,
     /// Its type.
     pub ty: ColumnType,
     /// Whether every file has it, with a value in every row.
@@ -123,14 +131,14 @@ pub struct EngineColumn {
 }
 
 impl EngineColumn {
-    const fn required(name: &'static str, ty: ColumnType, about: &'static str) -> EngineColumn {
-        EngineColumn { name, ty, required: true, about }
+    const fn required(name: &'static str, id: u32, ty: ColumnType, about: &'static str) -> EngineColumn {
+        EngineColumn { name, id, ty, required: true, about }
     }
 }
 
 const LINEAGE: [EngineColumn; 2] = [
-    EngineColumn::required(SOURCE, ColumnType::Text, "the source of the row"),
-    EngineColumn::required(RECORD, ColumnType::Long, "its record in the source, from 1"),
+    EngineColumn::required(SOURCE, 1, ColumnType::Text, "the source of the row"),
+    EngineColumn::required(RECORD, 2, ColumnType::Long, "its record in the source, from 1"),
 ];
 
 /// The columns that every table of rows has, in front of its own.
@@ -139,6 +147,7 @@ pub const ENGINE: [EngineColumn; 3] = [
     LINEAGE[1],
     EngineColumn {
         name: OVERFLOW,
+        id: 3,
         ty: ColumnType::Text,
         required: false,
         about: "fields without a column, as JSON",
@@ -149,17 +158,26 @@ pub const ENGINE: [EngineColumn; 3] = [
 pub const REJECTS: [EngineColumn; 8] = [
     LINEAGE[0],
     LINEAGE[1],
-    EngineColumn::required("offset", ColumnType::Long, "where it begins in the decoded source"),
-    EngineColumn::required("length", ColumnType::Long, "how many bytes it has"),
-    EngineColumn::required("line", ColumnType::Long, "the line of its first byte, from 1"),
-    EngineColumn::required("reason", ColumnType::Text, "why it was rejected"),
-    EngineColumn::required("sha256", ColumnType::Text, "the digest of its bytes"),
-    EngineColumn::required("bytes", ColumnType::Bytes, "its first bytes"),
+    EngineColumn::required("offset", 8, ColumnType::Long, "where it begins in the decoded source"),
+    EngineColumn::required("length", 9, ColumnType::Long, "how many bytes it has"),
+    EngineColumn::required("line", 10, ColumnType::Long, "the line of its first byte, from 1"),
+    EngineColumn::required("reason", 11, ColumnType::Text, "why it was rejected"),
+    EngineColumn::required("sha256", 12, ColumnType::Text, "the digest of its bytes"),
+    EngineColumn::required("bytes", 13, ColumnType::Bytes, "its first bytes"),
 ];
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_column_of_the_engine_has_an_id_of_its_own() {
+        let mut ids: Vec<u32> = ENGINE.iter().chain(&REJECTS[2..]).map(|column| column.id).collect();
+        ids.extend(4..8);
+        ids.sort_unstable();
+        assert_eq!(ids, (1..14).collect::<Vec<_>>());
+        assert!(ids.last() < Some(&FIRST_FIELD_ID));
+    }
 
     #[test]
     fn a_type_is_known_by_what_it_is_in_arrow() {

@@ -4,14 +4,17 @@
 //! comes for each a column with a name and a place. A schema only ever grows at its end: a column, once registered,
 //! keeps name, type and place for ever, because Athena refuses a file whose type differs from the table's.
 //!
-//! What must stay true: names are unique; registering the same identities in the same order gives the same schema; a
-//! schema read back from a catalog answers exactly as the one written.
+//! A field id is given with the place and stays, so that readers who go by ids find a column whatever becomes of names.
+//!
+//! What must stay true: names and field ids are unique, and no id is given twice; registering the same identities in the
+//! same order gives the same schema; a schema read back from a catalog answers exactly as the one written.
 
 use std::collections::{BTreeSet, HashMap};
 
 use serde::{Deserialize, Serialize};
 
 use crate::contract::Contract;
+use crate::layout::FIRST_FIELD_ID;
 use crate::naming;
 use crate::path::{Identity, Path};
 
@@ -20,6 +23,9 @@ use crate::path::{Identity, Path};
 pub struct TableColumn {
     /// The name in Athena, Glue and Parquet.
     pub name: String,
+    /// The field id in Parquet. Every column of a [`Schema`] has one; what was written by layouts before 3 does not say it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id: Option<u32>,
     /// Path and kind of its values.
     #[serde(flatten)]
     pub identity: Identity,
@@ -34,6 +40,14 @@ pub enum SchemaError {
     /// Two columns have one identity.
     #[error("path {0} stands twice in the table")]
     IdentityTwice(Identity),
+    /// Two columns have one field id, or one has an id of the engine.
+    #[error("column `{name}` has the field id {id}, which is taken")]
+    IdTaken {
+        /// The second of the columns.
+        name: String,
+        /// Its id.
+        id: u32,
+    },
     /// A column took a name that belongs to the engine.
     #[error("column name `{0}` belongs to the engine")]
     Reserved(String),
@@ -62,6 +76,7 @@ pub struct Schema {
     places: HashMap<Identity, usize>,
     names: BTreeSet<String>,
     plain: HashMap<Path, String>,
+    ids: BTreeSet<u32>,
 }
 
 impl Schema {
@@ -76,10 +91,11 @@ impl Schema {
         schema
     }
 
-    /// The schema with exactly these columns, in this order, as a catalog kept them.
+    /// The schema with exactly these columns, in this order, as a catalog kept them. A column without a field id, of a
+    /// table that is older than ids, gets the one that it would have been given: columns are only ever appended.
     ///
     /// # Errors
-    /// If a name or an identity stands twice, or a name belongs to the engine.
+    /// If a name, an identity or an id stands twice, or a name or an id belongs to the engine.
     pub fn from_columns(contract: Contract, columns: Vec<TableColumn>) -> Result<Schema, SchemaError> {
         let mut schema = Schema::bare(contract);
         for column in columns {
@@ -92,7 +108,11 @@ impl Schema {
             if schema.places.contains_key(&column.identity) {
                 return Err(SchemaError::IdentityTwice(column.identity));
             }
-            schema.append(column);
+            let id = column.id.unwrap_or_else(|| schema.next_id());
+            if id < FIRST_FIELD_ID || schema.ids.contains(&id) {
+                return Err(SchemaError::IdTaken { name: column.name, id });
+            }
+            schema.append(TableColumn { id: Some(id), ..column });
         }
         Ok(schema)
     }
@@ -104,11 +124,18 @@ impl Schema {
             places: HashMap::new(),
             names: BTreeSet::new(),
             plain: HashMap::new(),
+            ids: BTreeSet::new(),
         }
     }
 
+    /// The id of the next column: above all that were given.
+    fn next_id(&self) -> u32 {
+        self.ids.last().map_or(FIRST_FIELD_ID, |last| last + 1)
+    }
+
     fn append(&mut self, column: TableColumn) {
-        let TableColumn { name, identity } = &column;
+        let TableColumn { name, id, identity } = &column;
+        self.ids.extend(*id);
         self.places.insert(identity.clone(), self.columns.len());
         self.names.insert(name.clone());
         self.plain.entry(identity.path.clone()).or_insert_with(|| name.clone());
@@ -124,7 +151,8 @@ impl Schema {
                 let name = naming::name(identity, plain, |name| {
                     naming::is_reserved(name) || self.names.contains(name)
                 });
-                self.append(TableColumn { name, identity: identity.clone() });
+                let id = Some(self.next_id());
+                self.append(TableColumn { name, id, identity: identity.clone() });
                 self.columns.len() - 1
             }
         };
@@ -166,6 +194,31 @@ mod tests {
     use super::*;
     use crate::contract::Type;
     use crate::path::Kind;
+
+    #[test]
+    fn ids_are_given_once_and_kept() {
+        let mut schema = Schema::new(Contract::default());
+        let registered = |schema: &mut Schema, path: &str| {
+            schema.register(&Identity::new(Path::dotted(path), Kind::Double)).id
+        };
+        assert_eq!(schema.columns()[0].id, Some(16));
+        assert_eq!((registered(&mut schema, "a"), registered(&mut schema, "b")), (Some(17), Some(18)));
+        assert_eq!(registered(&mut schema, "a"), Some(17));
+
+        // As older layouts kept it.
+        let columns = || schema.columns().to_vec();
+        let without = columns().into_iter().map(|column| TableColumn { id: None, ..column }).collect();
+        assert_eq!(Schema::from_columns(Contract::default(), without).as_ref(), Ok(&schema));
+        // One that went is not followed by another of its id.
+        let mut fewer = Schema::from_columns(Contract::default(), vec![columns().remove(2)]).unwrap();
+        assert_eq!(registered(&mut fewer, "c"), Some(19));
+        for id in [17, 3] {
+            let mut twice = columns();
+            twice[2].id = Some(id);
+            let refused = Schema::from_columns(Contract::default(), twice);
+            assert_eq!(refused, Err(SchemaError::IdTaken { name: "b".to_owned(), id }));
+        }
+    }
 
     #[test]
     fn a_prefix_is_the_schema_as_it_was() {

@@ -66,8 +66,13 @@ fn records_and_values_allocate_nothing_once_their_shape_is_known() {
     fit.register.iter().for_each(|identity| _ = schema.register(identity));
     let part = part.settle(&fit);
     assert!(part.rows as usize > 3 * records, "{}", part.rows);
-    let encoder =
-        Encoder { source: "s3://b/k", options: "{}", compression: Compression::Snappy, parallel: false };
+    let encoder = Encoder {
+        source: "s3://b/k",
+        options: "{}",
+        receipt: None,
+        compression: Compression::Snappy,
+        parallel: false,
+    };
     let file = measure(|| drop(encoder.encode(&part, &schema).unwrap()));
     assert!(file.count_total < 100 * (part.columns.len() as u64 + 4), "{file:?}");
 }
@@ -90,8 +95,13 @@ fn peak(text: &str) -> f64 {
             let fit = part.fit(&schema, &Limits::default());
             fit.register.iter().for_each(|identity| _ = schema.register(identity));
             let part = part.settle(&fit);
-            let encoder =
-                Encoder { source: "s", options: "{}", compression: Compression::Snappy, parallel: false };
+            let encoder = Encoder {
+                source: "s",
+                options: "{}",
+                receipt: None,
+                compression: Compression::Snappy,
+                parallel: false,
+            };
             let file = encoder.encode(&part, &schema).unwrap().bytes;
             assert!(file.len() < 2 * text.len() + 500 * schema.columns().len() + 10_000, "{}", file.len());
         }

@@ -160,6 +160,7 @@ impl Writer {
         let encoder = Encoder {
             source: "s3://bucket/2026/03/02/08/object",
             options: "{}",
+            receipt: None,
             compression: Compression::Snappy,
             parallel: self.is_parallel,
         };

@@ -3,22 +3,20 @@
 use std::collections::{HashMap, HashSet};
 
 use iotlake_flatten::layout::{ENGINE, EngineColumn, PARTITION_KEYS, RECORD, REJECTS};
-use iotlake_flatten::{ColumnSummary, ColumnType, TableColumn, metadata};
+use iotlake_flatten::{ColumnType, TableColumn, metadata};
 use parquet::basic::{Compression, LogicalType, TimeUnit, Type};
-use parquet::file::metadata::{FileMetaData, ParquetMetaData, ParquetMetaDataReader};
+use parquet::file::metadata::{FileMetaData, ParquetMetaData};
 use parquet::file::statistics::Statistics;
 use parquet::schema::types::ColumnDescriptor;
 
 use super::rule::illegal;
 use super::{Finding, Rule};
 use crate::catalog::Table;
+use crate::footer::{self, said};
 use crate::storage::{ObjectMeta, Storage, StorageError};
 
-/// Read at once from the end of a file: most footers are shorter.
-const TAIL: u64 = 64 << 10;
-
-/// The bytes behind the footer: its length and the magic number.
-const TRAILER: u64 = 8;
+/// The layout from which on files have field ids and name their receipt.
+const FIRST_WITH_IDS: u32 = 3;
 
 /// Whether a file may hold values of type `ty` so.
 fn is_stored_as(ty: ColumnType, column: &ColumnDescriptor) -> bool {
@@ -52,30 +50,41 @@ fn stored(ty: ColumnType) -> &'static str {
 
 /// What the files of a table may hold.
 pub(super) struct Expected {
-    /// By name: place and type.
-    columns: HashMap<String, (usize, ColumnType)>,
+    /// By name.
+    columns: HashMap<String, ExpectedColumn>,
     /// The table's own columns; `None` for rejects.
     own: Option<Vec<TableColumn>>,
+}
+
+/// What a column has to be.
+struct ExpectedColumn {
+    place: usize,
+    ty: ColumnType,
+    id: Option<u32>,
 }
 
 impl Expected {
     pub(super) fn data(table: &Table) -> Expected {
         let own = table.schema.columns().to_vec();
-        let types = own.iter().map(|column| (column.name.as_str(), column.identity.kind.into()));
-        let columns = Expected::places(ENGINE.iter().map(|column| (column.name, column.ty)).chain(types));
+        let of_own = own.iter().map(|column| (column.name.as_str(), column.identity.kind.into(), column.id));
+        let columns = Expected::places(ENGINE.iter().map(of_engine).chain(of_own));
         Expected { columns, own: Some(own) }
     }
 
     pub(super) fn rejects() -> Expected {
-        let columns = REJECTS.iter().map(|column| (column.name, column.ty));
-        Expected { columns: Expected::places(columns), own: None }
+        Expected { columns: Expected::places(REJECTS.iter().map(of_engine)), own: None }
     }
 
     fn places<'a>(
-        columns: impl Iterator<Item = (&'a str, ColumnType)>,
-    ) -> HashMap<String, (usize, ColumnType)> {
-        columns.enumerate().map(|(place, (name, ty))| (name.to_owned(), (place, ty))).collect()
+        columns: impl Iterator<Item = (&'a str, ColumnType, Option<u32>)>,
+    ) -> HashMap<String, ExpectedColumn> {
+        let placed = columns.enumerate();
+        placed.map(|(place, (name, ty, id))| (name.to_owned(), ExpectedColumn { place, ty, id })).collect()
     }
+}
+
+fn of_engine<'a>(column: &EngineColumn) -> (&'a str, ColumnType, Option<u32>) {
+    (column.name, column.ty, Some(column.id))
 }
 
 /// What a file says about itself.
@@ -84,6 +93,8 @@ pub(super) struct Facts {
     pub(super) rows: u64,
     pub(super) source: Option<String>,
     pub(super) layout: Option<String>,
+    /// The key of the receipt that is to name it.
+    pub(super) receipt: Option<String>,
     /// The number of its part.
     pub(super) part: Option<u64>,
     /// Where the part begins and ends in the decoded source.
@@ -110,7 +121,7 @@ pub(super) fn check(
     findings: &mut Vec<Finding>,
 ) -> Result<Option<Facts>, StorageError> {
     let mut find = |rule, message: String| findings.push(Finding::new(rule, &meta.key, message));
-    let footer = match read_footer(storage, meta) {
+    let footer = match footer::read(storage, meta) {
         Ok(Ok(footer)) => footer,
         Ok(Err(reason)) => {
             find(Rule::Unreadable, reason);
@@ -147,6 +158,7 @@ pub(super) fn check(
         rows: u64::try_from(file.num_rows()).unwrap_or_default(),
         source: said(metadata::SOURCE),
         layout: said(metadata::LAYOUT),
+        receipt: said(metadata::RECEIPT),
         part: said(metadata::PART).and_then(|part| part.parse().ok()),
         span: said(metadata::SPAN).and_then(|span| {
             let (begin, end) = span.split_once('-')?;
@@ -154,68 +166,6 @@ pub(super) fn check(
         }),
         records: records(&footer),
     }))
-}
-
-/// Whose a file is, by its own metadata.
-#[derive(Debug)]
-pub(crate) enum Owner {
-    /// It is gone: another run was faster.
-    Nobody,
-    /// It cannot be read, or does not say.
-    Unknown,
-    /// It names this source.
-    Source(String),
-}
-
-/// Whose a file is that was there when `meta` was read.
-pub(crate) fn owner(storage: &dyn Storage, meta: &ObjectMeta) -> Result<Owner, StorageError> {
-    let footer = match read_footer(storage, meta) {
-        Err(StorageError::NotFound { .. }) => return Ok(Owner::Nobody),
-        Err(StorageError::ShortBody { .. }) => return Ok(Owner::Unknown),
-        footer => footer?,
-    };
-    let source =
-        footer.ok().and_then(|footer| said(footer.file_metadata(), metadata::SOURCE).map(str::to_owned));
-    Ok(source.map_or(Owner::Unknown, Owner::Source))
-}
-
-/// What a data file says of its rows.
-#[derive(Debug)]
-pub(crate) struct Described {
-    /// Its source; of a generation, which has rows of many, a name of its own.
-    pub(crate) source: String,
-    pub(crate) part: u64,
-    /// Its columns of the table's own, in its order.
-    pub(crate) columns: Vec<TableColumn>,
-    /// What is in all of its columns.
-    pub(crate) summary: Vec<ColumnSummary>,
-}
-
-/// What a data file says of its rows, or why that cannot be told.
-pub(crate) fn described(
-    storage: &dyn Storage,
-    meta: &ObjectMeta,
-) -> Result<Result<Described, String>, StorageError> {
-    let footer = match read_footer(storage, meta)? {
-        Ok(footer) => footer,
-        Err(reason) => return Ok(Err(reason)),
-    };
-    let file = footer.file_metadata();
-    let (source, part) = match said(file, metadata::GENERATION) {
-        // Behind all sources: of columns that they have the order is theirs.
-        Some(_) => (Some(format!("~{}", meta.key)), Some(0)),
-        None => (
-            said(file, metadata::SOURCE).map(str::to_owned),
-            said(file, metadata::PART).and_then(|part| part.parse().ok()),
-        ),
-    };
-    let columns = said(file, metadata::COLUMNS).and_then(|columns| serde_json::from_str(columns).ok());
-    Ok(match (source, part, columns) {
-        (Some(source), Some(part), Some(columns)) => {
-            Ok(Described { source, part, columns, summary: ColumnSummary::of_footer(&footer) })
-        }
-        _ => Err("its metadata does not say what iotlake wrote: it is somebody else's".to_owned()),
-    })
 }
 
 /// The lowest and the highest number of a record; `None` if a row group does not say.
@@ -231,33 +181,6 @@ fn records(footer: &ParquetMetaData) -> Option<(u64, u64)> {
         all = Some((least.min(first), most.max(last)));
     }
     all
-}
-
-/// The footer, or why it is none.
-fn read_footer(
-    storage: &dyn Storage,
-    meta: &ObjectMeta,
-) -> Result<Result<ParquetMetaData, String>, StorageError> {
-    if meta.size < TRAILER + 4 {
-        return Ok(Err(format!("is no Parquet file: it has {} bytes", meta.size)));
-    }
-    let mut tail = storage.get_range(&meta.key, meta.size.saturating_sub(TAIL)..meta.size)?;
-    let Some((_, trailer)) = tail.split_last_chunk::<8>() else {
-        return Ok(Err("is no Parquet file".to_owned()));
-    };
-    if &trailer[4..] != b"PAR1" {
-        return Ok(Err("is no Parquet file, or is cut off: it does not end with PAR1".to_owned()));
-    }
-    let length = u64::from(u32::from_le_bytes([trailer[0], trailer[1], trailer[2], trailer[3]]));
-    if length + TRAILER > meta.size {
-        return Ok(Err(format!("has a footer of {length} bytes in a file of {}", meta.size)));
-    }
-    if length + TRAILER > TAIL {
-        tail = storage.get_range(&meta.key, meta.size - TRAILER - length..meta.size)?;
-    }
-    let end = tail.len() - TRAILER as usize;
-    let footer = ParquetMetaDataReader::decode_metadata(&tail[end - length as usize..end]);
-    Ok(footer.map_err(|error| format!("has a footer that cannot be read: {error}")))
 }
 
 fn check_columns(file: &FileMetaData, expected: &Expected, find: &mut impl FnMut(Rule, String)) {
@@ -278,7 +201,7 @@ fn check_columns(file: &FileMetaData, expected: &Expected, find: &mut impl FnMut
             find(Rule::ColumnName, format!("column `{name}` {reason}"));
             continue;
         }
-        let Some((place, ty)) = expected.columns.get(name) else {
+        let Some(ExpectedColumn { place, ty, id }) = expected.columns.get(name) else {
             find(Rule::UnknownColumn, format!("column `{name}` is not in the table"));
             continue;
         };
@@ -286,6 +209,18 @@ fn check_columns(file: &FileMetaData, expected: &Expected, find: &mut impl FnMut
             let logical = column.logical_type_ref().map(|ty| format!(" ({ty:?})")).unwrap_or_default();
             let found = format!("{}{logical}", column.physical_type());
             find(Rule::ColumnType, format!("column `{name}` is {found} and in the table {}", stored(*ty)));
+        }
+        let info = column.self_type().get_basic_info();
+        let found = info.has_id().then(|| info.id());
+        let has_ids = layout(file).is_some_and(|layout| layout >= FIRST_WITH_IDS);
+        if found != id.filter(|_| has_ids).map(|id| id as i32) {
+            let said =
+                |id: Option<i32>| id.map_or("no field id".to_owned(), |id| format!("the field id {id}"));
+            let expected = id.map(|id| id as i32);
+            find(
+                Rule::FieldId,
+                format!("column `{name}` has {}, and in the table {}", said(found), said(expected)),
+            );
         }
         if last.is_some_and(|last| *place < last) {
             find(Rule::ColumnOrder, format!("column `{name}` stands behind one that the table has later"));
@@ -306,11 +241,11 @@ fn check_metadata(
     writer: Writer,
     find: &mut impl FnMut(Rule, String),
 ) {
-    let due: &[&str] = match writer {
-        Writer::Source => {
-            &[metadata::SOURCE, metadata::PART, metadata::SPAN, metadata::LAYOUT, metadata::OPTIONS]
-        }
-        Writer::Generation => &[metadata::GENERATION, metadata::LAYOUT],
+    let of_receipt = layout(file).filter(|layout| *layout >= FIRST_WITH_IDS).map(|_| metadata::RECEIPT);
+    let of_source = [metadata::SOURCE, metadata::PART, metadata::SPAN, metadata::LAYOUT, metadata::OPTIONS];
+    let due: Vec<&str> = match writer {
+        Writer::Source => of_source.into_iter().chain(of_receipt).collect(),
+        Writer::Generation => vec![metadata::GENERATION, metadata::LAYOUT],
     };
     for key in due {
         if said(file, key).is_none() {
@@ -352,7 +287,7 @@ fn check_metadata(
     }
 }
 
-fn said<'a>(file: &'a FileMetaData, key: &str) -> Option<&'a str> {
-    let pairs = file.key_value_metadata()?;
-    pairs.iter().find(|pair| pair.key == key)?.value.as_deref()
+/// The layout that a file says it has.
+fn layout(file: &FileMetaData) -> Option<u32> {
+    said(file, metadata::LAYOUT)?.parse().ok()
 }

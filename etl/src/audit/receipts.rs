@@ -321,6 +321,11 @@ impl Claim {
             {
                 seen = Some(Seen { part, rows: facts.rows, span, records: facts.records });
             }
+            // That of another source, or a receipt that is wrong itself, is a finding already.
+            let is_known = facts.source.as_ref() != Some(&held.source) || !held.is_sound;
+            if let Some(receipt) = facts.receipt.as_ref().filter(|key| !is_known && **key != held.key) {
+                find(Rule::OutputMetadata, format!("belongs to {receipt}; {} names it", held.key));
+            }
             if let Some(layout) = facts.layout.as_ref().filter(|layout| **layout != held.layout.to_string()) {
                 find(Rule::OutputMetadata, format!("has layout {layout}; its receipt says {}", held.layout));
             }

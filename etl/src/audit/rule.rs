@@ -73,6 +73,8 @@ rules! {
     UnknownColumn, "unknown-column", "queries do not see it; restore the newest catalog, or ingest its source with --replace";
     /// The type of a column in a file is that of the table.
     ColumnType, "column-type", "Athena fails on the file; remove it, and ingest its source with --replace";
+    /// The field id of a column in a file is that of the table. Files of layouts before 3 have none.
+    FieldId, "field-id", "readers that go by field ids take it for another column; ingest its source with --replace";
     /// A file has `_source` and `_record`.
     Lineage, "lineage", "remove the file, and ingest its source with --replace";
     /// Columns of a file stand in the order of the table.

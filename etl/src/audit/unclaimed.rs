@@ -3,10 +3,10 @@
 use std::collections::BTreeSet;
 use std::time::SystemTime;
 
-use super::file::{self, Owner};
 use super::{Audit, receipts};
 use crate::catalog::{Side, TableName};
 use crate::error::Error;
+use crate::footer::{self, Owner};
 use crate::generation::place;
 use crate::place::FileName;
 use crate::storage::Storage;
@@ -47,7 +47,7 @@ pub(crate) fn unclaimed(storage: &dyn Storage, tables: &BTreeSet<String>) -> Res
             })?;
             for meta in listed {
                 let named = meta.key.rsplit('/').next().and_then(FileName::parse);
-                let source = match file::owner(storage, &meta)? {
+                let source = match footer::owner(storage, &meta)? {
                     Owner::Nobody => continue,
                     Owner::Unknown => None,
                     Owner::Source(source) => Some(source),

@@ -27,7 +27,7 @@ pub use fault::remote;
 
 /// How AWS is reached, as far as the usual variables and files shall not decide, and for how long it is tried.
 #[derive(Debug, Clone)]
-pub struct Settings {
+pub struct Access {
     /// The address of all services, such as `http://127.0.0.1:4566`.
     pub endpoint: Option<String>,
     /// The region.
@@ -44,9 +44,9 @@ pub struct Settings {
     pub attempt: Duration,
 }
 
-impl Default for Settings {
-    fn default() -> Settings {
-        Settings {
+impl Default for Access {
+    fn default() -> Access {
+        Access {
             endpoint: None,
             region: None,
             credentials: None,
@@ -77,22 +77,22 @@ impl Aws {
     /// # Errors
     /// If the system grants no thread.
     pub fn start() -> std::io::Result<Aws> {
-        Aws::start_with(Settings::default())
+        Aws::start_with(Access::default())
     }
 
-    /// As [`Aws::start`], with settings that go before the usual variables and files.
+    /// As [`Aws::start`], with what goes before the usual variables and files.
     ///
     /// # Errors
     /// If the system grants no thread.
-    pub fn start_with(settings: Settings) -> std::io::Result<Aws> {
+    pub fn start_with(access: Access) -> std::io::Result<Aws> {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
-        let config = runtime.block_on(load(settings));
+        let config = runtime.block_on(load(access));
         Ok(Aws::new(config, runtime.handle().clone(), Some(Arc::new(runtime))))
     }
 
     /// A way through the runtime that is running.
     pub async fn of_current_runtime() -> Aws {
-        Aws::new(load(Settings::default()).await, Handle::current(), None)
+        Aws::new(load(Access::default()).await, Handle::current(), None)
     }
 
     fn new(config: SdkConfig, handle: Handle, runtime: Option<Arc<Runtime>>) -> Aws {
@@ -120,12 +120,12 @@ impl Aws {
     }
 }
 
-async fn load(settings: Settings) -> SdkConfig {
+async fn load(access: Access) -> SdkConfig {
     let client = Builder::new().tls_provider(Provider::Rustls(CryptoMode::Ring)).build_https();
     let timeouts = TimeoutConfig::builder()
-        .connect_timeout(settings.connect)
-        .read_timeout(settings.first_byte)
-        .operation_attempt_timeout(settings.attempt)
+        .connect_timeout(access.connect)
+        .read_timeout(access.first_byte)
+        .operation_attempt_timeout(access.attempt)
         .build();
     // Adaptive: after a throttled request a client holds itself back, so that many functions that are throttled at once
     // do not keep each other so. A lone writer waits longer for it than it would have to; it can say otherwise.
@@ -133,15 +133,15 @@ async fn load(settings: Settings) -> SdkConfig {
     let retries = if is_standard { RetryConfig::standard() } else { RetryConfig::adaptive() };
     let mut loader = aws_config::defaults(BehaviorVersion::latest())
         .http_client(client)
-        .retry_config(retries.with_max_attempts(settings.attempts))
+        .retry_config(retries.with_max_attempts(access.attempts))
         .timeout_config(timeouts);
-    if let Some(endpoint) = settings.endpoint {
+    if let Some(endpoint) = access.endpoint {
         loader = loader.endpoint_url(endpoint);
     }
-    if let Some(region) = settings.region {
+    if let Some(region) = access.region {
         loader = loader.region(Region::new(region));
     }
-    if let Some(credentials) = settings.credentials {
+    if let Some(credentials) = access.credentials {
         loader = loader.credentials_provider(credentials);
     }
     loader.load().await

@@ -1,6 +1,7 @@
 //! What can go wrong with a catalog, by what the caller can do about it.
 
 use super::TableName;
+use crate::error::Hint;
 use crate::generation::GenerationError;
 use crate::partition::Partition;
 use crate::remote::RemoteError;
@@ -101,9 +102,10 @@ impl CatalogError {
     pub(crate) fn no_partition(table: &TableName, partition: Partition) -> CatalogError {
         CatalogError::NoPartition { table: table.to_string(), partition }
     }
+}
 
-    /// What the user can do about it, if that is known.
-    pub fn hint(&self) -> Option<&'static str> {
+impl Hint for CatalogError {
+    fn hint(&self) -> Option<&str> {
         match self {
             CatalogError::NoTable { .. } => {
                 Some("check the name; a table is made by the first `iotlake backfill` into it")

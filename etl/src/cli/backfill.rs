@@ -37,7 +37,7 @@ const JOBS_PER_CORE_ON_S3: usize = 4;
 const LARGE_SOURCE: u64 = 8 << 20;
 
 /// What is meant by the command line, given what is in the lake.
-struct Settings {
+struct Request {
     aws: LazyAws,
     plan: PlanOptions,
     contract: Contract,
@@ -50,7 +50,7 @@ struct Settings {
 
 /// Runs the command.
 pub fn run(arguments: BackfillArgs) -> Outcome {
-    let settings = Settings::of(arguments)?;
+    let settings = Request::of(arguments)?;
     let (from, selection) =
         plan::open(&settings.arguments.source, Some(&settings.arguments.lake.lake), &settings.aws)?;
     let from = &*from;
@@ -85,8 +85,8 @@ pub fn run(arguments: BackfillArgs) -> Outcome {
     Ok(exit_of(&summary))
 }
 
-impl Settings {
-    fn of(arguments: BackfillArgs) -> Result<Settings, Failure> {
+impl Request {
+    fn of(arguments: BackfillArgs) -> Result<Request, Failure> {
         check_lake(&arguments.lake)?;
         if arguments.create_database && arguments.lake.catalog == CatalogChoice::Embedded {
             let message = "--create-database: the embedded catalog has no database";
@@ -133,7 +133,7 @@ impl Settings {
             key_pattern,
             partition_by,
         };
-        Ok(Settings { aws, plan, contract, view, table: arguments.table.clone(), is_new, arguments })
+        Ok(Request { aws, plan, contract, view, table: arguments.table.clone(), is_new, arguments })
     }
 
     fn create_lake(&self) -> Result<Lake, Failure> {
@@ -197,7 +197,7 @@ impl Settings {
         let message = format!(
             "{} looks as if it was ingested before, as {} (same name, size and digest){}; its rows will be in \
              table {} twice",
-            twin.identity,
+            twin.name,
             twin.ingested_as,
             if twin.count > 1 { format!(", and so do {} more", twin.count - 1) } else { String::new() },
             self.table
@@ -220,7 +220,7 @@ impl Settings {
             exit::warn(&remark.message, Some(remark.hint));
         }
         for (_, error) in summary.failed.iter().take(PRINTED_FAILURES) {
-            Failure::of(error, error.hint()).print();
+            Failure::of(error).print();
         }
         if summary.failed.len() > PRINTED_FAILURES {
             let more = summary.failed.len() - PRINTED_FAILURES;
@@ -230,7 +230,7 @@ impl Settings {
             );
         }
         for unrenewed in &summary.unrenewed {
-            Failure::of(&unrenewed.error, unrenewed.error.hint()).print();
+            Failure::of(&unrenewed.error).print();
         }
         if let Some(path) = &self.arguments.report {
             write_file("--report", path, report.to_json().as_bytes())?;

@@ -136,7 +136,7 @@ fn of_table(
     bar.finish_and_clear();
     let totals = totals.into_inner().unwrap_or_else(PoisonError::into_inner);
     for (_, error) in &totals.failed {
-        Failure::of(error, error.hint()).print();
+        Failure::of(error).print();
     }
     if !json {
         print(&to_text(table, all.len() as u64, &totals, open, options))?;
@@ -240,7 +240,7 @@ fn to_text(table: &str, partitions: u64, totals: &Totals, open: u64, options: &C
 
 fn to_json(table: &str, partitions: usize, totals: &Totals, open: u64) -> serde_json::Value {
     let failed = totals.failed.iter().map(|(partition, error)| {
-        let mut entry = Failure::of(error, error.hint()).as_json();
+        let mut entry = Failure::of(error).as_json();
         entry["partition"] = json!(partition);
         entry
     });

@@ -5,7 +5,7 @@ use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use iotlake::convert::{self, Columns, ConvertError, Converted};
+use iotlake::convert::{self, Columns, ConvertError, ConvertOptions, Converted};
 use iotlake::decode::OnDamage;
 use iotlake::location::{LazyAws, Location};
 use iotlake::plan::{self, Selection};
@@ -18,7 +18,7 @@ use super::whole::{WholeFile, cannot_write};
 use super::{backfill, read_contract, report, units};
 
 /// What is meant.
-struct Settings {
+struct Conversion {
     input: Input,
     output: Place,
     rejects: PathBuf,
@@ -42,11 +42,11 @@ enum Place {
 
 /// Runs the command.
 pub fn run(arguments: ConvertArgs) -> Outcome {
-    let settings = Settings::of(arguments)?;
+    let settings = Conversion::of(arguments)?;
     backfill::use_threads(settings.threads);
-    let identity = settings.identity()?;
-    let convert = convert::Settings {
-        source: &identity,
+    let source_name = settings.source_name()?;
+    let convert = ConvertOptions {
+        source: &source_name,
         compression: settings.compression,
         threads: settings.threads,
         output_limit: u64::MAX,
@@ -80,8 +80,8 @@ pub fn run(arguments: ConvertArgs) -> Outcome {
     Ok(if has_rejects { Exit::Rejects } else { Exit::Done })
 }
 
-impl Settings {
-    fn of(arguments: ConvertArgs) -> Result<Settings, Failure> {
+impl Conversion {
+    fn of(arguments: ConvertArgs) -> Result<Conversion, Failure> {
         let ConvertArgs {
             input,
             output,
@@ -129,7 +129,7 @@ impl Settings {
             return Err(Failure::usage(format!("{}: already exists", there.display()))
                 .with_hint("choose another name, or overwrite it with --force"));
         }
-        Ok(Settings {
+        Ok(Conversion {
             input,
             output,
             rejects,
@@ -142,7 +142,7 @@ impl Settings {
     }
 
     /// The columns of what can be read twice. Of damage only this first reading tells.
-    fn discover(&self, input: &Input, convert: &convert::Settings<'_>) -> Result<Columns, Failure> {
+    fn discover(&self, input: &Input, convert: &ConvertOptions<'_>) -> Result<Columns, Failure> {
         let discovered = convert::discover(input.open()?, self.schema.clone(), None, convert);
         let damage = match discovered {
             Err(ConvertError::Damaged { damage, .. }) if self.on_damage == OnDamage::Reject => damage,
@@ -153,7 +153,7 @@ impl Settings {
     }
 
     /// What `_source` says.
-    fn identity(&self) -> Result<String, Failure> {
+    fn source_name(&self) -> Result<String, Failure> {
         match (&self.known_as, &self.input) {
             (Some(uri), _) => Ok(uri.clone()),
             (None, Input::Stdin) => Ok("-".to_owned()),
@@ -294,5 +294,5 @@ fn unreadable(path: &Path, error: &io::Error) -> Failure {
 }
 
 fn failure(error: convert::ConvertError) -> Failure {
-    Failure::of(&error, error.hint())
+    Failure::of(&error)
 }

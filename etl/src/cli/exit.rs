@@ -9,7 +9,7 @@ use std::io::{self, Write};
 use std::panic::{self, AssertUnwindSafe};
 use std::process::ExitCode;
 
-use iotlake::error::causes;
+use iotlake::error::{Hint, causes};
 
 /// Documented in README.md; scripts depend on them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,13 +53,13 @@ impl Failure {
 
     /// The value of `flag` is wrong for this reason.
     pub fn usage_of(error: &dyn Error, flag: &str) -> Failure {
-        let Failure { message, causes, .. } = Failure::of(error, None);
-        Failure { causes, ..Failure::usage(format!("{flag}: {message}")) }
+        Failure { causes: causes(error), ..Failure::usage(format!("{flag}: {error}")) }
     }
 
     /// An error of the library.
-    pub fn of(error: &dyn Error, hint: Option<&str>) -> Failure {
-        Failure { causes: causes(error), hint: hint.map(str::to_owned), ..Failure::new(error.to_string()) }
+    pub fn of(error: &dyn Hint) -> Failure {
+        let hint = error.hint().map(str::to_owned);
+        Failure { causes: causes(error), hint, ..Failure::new(error.to_string()) }
     }
 
     /// Says what can be done about it.
@@ -89,8 +89,7 @@ impl Failure {
 
 impl<E: Into<iotlake::error::Error>> From<E> for Failure {
     fn from(error: E) -> Failure {
-        let error = error.into();
-        Failure::of(&error, error.hint())
+        Failure::of(&error.into())
     }
 }
 

@@ -22,6 +22,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use iotlake::contract;
+use iotlake::error::Hint;
 use iotlake::lake::Lake;
 use iotlake::location::{CatalogChoice, LazyAws, Location, OpenError};
 use iotlake_flatten::Contract;
@@ -83,7 +84,7 @@ fn check_lake(arguments: &LakeArgs) -> Result<(), Failure> {
 }
 
 fn open_failure(error: OpenError) -> Failure {
-    Failure::of(&error, error.hint())
+    Failure::of(&error)
 }
 
 /// The folder of a file that is to be written; `.` where only a name was given.

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use iotlake::backfill::Observer;
-use iotlake::pipeline::{Outcome, PipelineError};
+use iotlake::pipeline::{Ingested, PipelineError};
 use iotlake::plan::Plan;
 use iotlake::source::SourceObject;
 
@@ -117,7 +117,7 @@ impl Observer for Progress {
         }
     }
 
-    fn source(&self, _source: &SourceObject, result: &Result<Outcome, PipelineError>) {
+    fn source(&self, _source: &SourceObject, result: &Result<Ingested, PipelineError>) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         state.sources += 1;
         match result {

@@ -140,7 +140,7 @@ mod with_sql {
     fn failure(error: QueryError) -> Failure {
         match error {
             QueryError::Write(error) => output_failed(error),
-            error => Failure::of(&error, error.hint().as_deref()),
+            error => Failure::of(&error),
         }
     }
 }

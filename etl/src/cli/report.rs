@@ -150,9 +150,9 @@ impl Report<'_> {
     pub fn to_json(&self) -> String {
         let Report { settings, plan, summary, new_columns, seconds, .. } = self;
         let counts = &summary.counts;
-        let failed = summary.failed.iter().map(|(identity, error)| {
-            let mut entry = Failure::of(error, error.hint()).as_json();
-            entry["source"] = json!(identity);
+        let failed = summary.failed.iter().map(|(source_name, error)| {
+            let mut entry = Failure::of(error).as_json();
+            entry["source"] = json!(source_name);
             entry
         });
         let report = json!({
@@ -177,7 +177,7 @@ impl Report<'_> {
             "refused_columns": summary.columns.refused.iter().map(|identity| &identity.path).collect::<Vec<_>>(),
             "failures": failed.collect::<Vec<_>>(),
             "unrenewed": summary.unrenewed.iter().map(|unrenewed| {
-                let mut entry = Failure::of(&unrenewed.error, unrenewed.error.hint()).as_json();
+                let mut entry = Failure::of(&unrenewed.error).as_json();
                 entry["partition"] = json!(unrenewed.partition);
                 entry
             }).collect::<Vec<_>>(),

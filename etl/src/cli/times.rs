@@ -37,7 +37,7 @@ pub fn plan_failure(
     selection: &Selection,
     options: &PlanOptions,
 ) -> Failure {
-    let failure = Failure::of(&error, error.hint());
+    let failure = Failure::of(&error);
     if !matches!(error, PlanError::NoHour { .. }) {
         return failure;
     }

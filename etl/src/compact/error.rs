@@ -4,6 +4,7 @@ use arrow::error::ArrowError;
 use parquet::errors::ParquetError;
 
 use crate::catalog::CatalogError;
+use crate::error::Hint;
 use crate::generation::GenerationError;
 use crate::ledger::LedgerError;
 use crate::partition::Partition;
@@ -56,9 +57,8 @@ pub enum CompactError {
     Ledger(#[from] LedgerError),
 }
 
-impl CompactError {
-    /// What the user can do about it, if that is known.
-    pub fn hint(&self) -> Option<&'static str> {
+impl Hint for CompactError {
+    fn hint(&self) -> Option<&str> {
         match self {
             CompactError::Unbalanced { .. } | CompactError::Twice { .. } => {
                 Some("`iotlake audit --bytes` tells which file is not what its receipt says")
@@ -76,7 +76,9 @@ impl CompactError {
             CompactError::Ledger(error) => error.hint(),
         }
     }
+}
 
+impl CompactError {
     /// Whether something is not there any more that was there when it was listed.
     pub(super) fn is_gone(&self) -> bool {
         matches!(self, CompactError::Storage(StorageError::NotFound { .. }))

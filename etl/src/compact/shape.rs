@@ -14,6 +14,7 @@ use arrow::record_batch::RecordBatch;
 use arrow::row::{RowConverter, Rows, SortField};
 use iotlake_flatten::layout::{ENGINE, EngineColumn, RECORD, SOURCE};
 use iotlake_flatten::{ColumnType, Path, Schema, TableColumn};
+use parquet::arrow::PARQUET_FIELD_ID_META_KEY;
 
 use super::error::CompactError;
 use super::file::File;
@@ -121,10 +122,16 @@ pub(super) fn count_values(values: &mut [u64], batch: &RecordBatch) {
 }
 
 fn of_engine(column: &EngineColumn) -> Field {
-    Field::new(column.name, column.ty.arrow(), !column.required)
+    with_id(Field::new(column.name, column.ty.arrow(), !column.required), Some(column.id))
 }
 
 fn of_own(column: &TableColumn) -> Field {
     let ty: DataType = ColumnType::from(column.identity.kind).arrow();
-    Field::new(&column.name, ty, true)
+    with_id(Field::new(&column.name, ty, true), column.id)
+}
+
+/// A field that Parquet knows by its id too.
+fn with_id(field: Field, id: Option<u32>) -> Field {
+    let metadata = id.map(|id| (PARQUET_FIELD_ID_META_KEY.to_owned(), id.to_string()));
+    field.with_metadata(metadata.into_iter().collect())
 }

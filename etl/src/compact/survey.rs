@@ -1,7 +1,7 @@
 //! Which partitions of a table want to be compacted, and what lies there that nobody reads any more.
 //!
-//! In comes a table; out come its partitions as two listings show them. A manifest is read only of a partition with a
-//! generation in which files of sources lie.
+//! In comes a table; out come its partitions as two listings show them. A manifest is read only of a partition in which
+//! something lies beside the files of its newest generation.
 
 use std::collections::BTreeMap;
 use std::time::SystemTime;
@@ -66,10 +66,12 @@ pub fn survey(lake: &Lake, table: &str) -> Result<Vec<Survey>, Error> {
     let mut surveys = Vec::with_capacity(found.len());
     for (partition, [fresh, made]) in found {
         let generation = newest.get(&partition).copied().unwrap_or_default();
+        let is_swept = fresh.is_empty() && is_one(table, generation, &made);
         let mut survey =
             Survey { partition, generation, files: 0, bytes: 0, superseded: 0, superseded_bytes: 0 };
         let manifest = match generation {
             0 => None,
+            _ if is_swept => None,
             number => Some(generations.read(table, partition, number)?.manifest),
         };
         let has = |files: &[crate::ledger::Output], key: &str| {
@@ -81,7 +83,7 @@ pub fn survey(lake: &Lake, table: &str) -> Result<Vec<Survey>, Error> {
                 false => (survey.files, survey.bytes) = (survey.files + 1, survey.bytes + bytes),
             }
         }
-        for (key, bytes) in made {
+        for (key, bytes) in made.into_iter().filter(|_| !is_swept) {
             if manifest.as_ref().is_none_or(|manifest| !has(&manifest.outputs, &key)) {
                 survey.supersede(bytes);
             }
@@ -89,6 +91,12 @@ pub fn survey(lake: &Lake, table: &str) -> Result<Vec<Survey>, Error> {
         surveys.push(survey);
     }
     Ok(surveys)
+}
+
+/// Whether all files lie in one folder, which is that of a generation of this number.
+fn is_one(table: &str, number: u32, files: &[(String, u64)]) -> bool {
+    let mut folders = files.iter().filter_map(|(key, _)| place::parse(table, key));
+    folders.next().is_some_and(|first| first.number == number && folders.all(|folder| folder == first))
 }
 
 impl Survey {

@@ -42,6 +42,8 @@ pub(super) struct Files<'a> {
     table: &'a str,
     folder: &'a Folder,
     limit: u64,
+    /// Asked for at once, and not taken before it is needed: to grow would take it twice.
+    capacity: usize,
     schema: SchemaRef,
     /// The places of its columns in the batches that come.
     places: Vec<usize>,
@@ -97,8 +99,20 @@ impl<'a> Files<'a> {
         }
         let limit = options.file_bytes - options.file_bytes / SLACK;
         let properties = properties.build();
-        let outputs = Vec::new();
-        Files { storage, table, folder, limit, schema, places, properties, writer: None, rows: 0, outputs }
+        let (capacity, outputs) = (usize::try_from(options.file_bytes).unwrap_or_default(), Vec::new());
+        Files {
+            storage,
+            table,
+            folder,
+            limit,
+            capacity,
+            schema,
+            places,
+            properties,
+            writer: None,
+            rows: 0,
+            outputs,
+        }
     }
 
     /// Appends the rows of a batch.
@@ -114,7 +128,11 @@ impl<'a> Files<'a> {
                     .with_properties(self.properties.clone())
                     .with_skip_arrow_metadata(true);
                 let options = options.with_schema_root("record".to_owned());
-                let writer = ArrowWriter::try_new_with_options(Vec::new(), self.schema.clone(), options);
+                let writer = ArrowWriter::try_new_with_options(
+                    Vec::with_capacity(self.capacity),
+                    self.schema.clone(),
+                    options,
+                );
                 empty.insert(writer.map_err(failed)?)
             }
         };

@@ -33,7 +33,7 @@ enum Stage {
 }
 
 /// Either the stream goes on, or it does not.
-type Outcome<T> = io::Result<Result<T, Fault>>;
+type Checked<T> = io::Result<Result<T, Fault>>;
 
 impl Gzip {
     pub(super) fn new() -> Gzip {
@@ -81,7 +81,7 @@ impl Gzip {
         }
     }
 
-    fn data<R: Read>(&mut self, stored: &mut StoredBytes<R>, buffer: &mut [u8]) -> Outcome<usize> {
+    fn data<R: Read>(&mut self, stored: &mut StoredBytes<R>, buffer: &mut [u8]) -> Checked<usize> {
         let (read, written) = (self.inflate.total_in(), self.inflate.total_out());
         let input = stored.fill()?;
         let is_last = input.is_empty();
@@ -106,7 +106,7 @@ impl Gzip {
         Ok(Err(fault))
     }
 
-    fn trailer<R: Read>(&self, stored: &mut StoredBytes<R>) -> Outcome<()> {
+    fn trailer<R: Read>(&self, stored: &mut StoredBytes<R>) -> Checked<()> {
         let mut words = [0_u32; 2];
         for word in &mut words {
             match little_endian(stored, 4)? {
@@ -123,7 +123,7 @@ impl Gzip {
     }
 }
 
-fn header<R: Read>(stored: &mut StoredBytes<R>) -> Outcome<()> {
+fn header<R: Read>(stored: &mut StoredBytes<R>) -> Checked<()> {
     let mut fixed = [0_u8; 10];
     for (i, byte) in fixed.iter_mut().enumerate() {
         match stored.next()? {

@@ -18,6 +18,7 @@ use tokio::time::timeout_at;
 use super::event::{Announced, EventError, Message, Notice, Request};
 use super::telemetry::{Ended, Entry, Journal, Stopwatch, chain, print};
 use super::worker::{Finished, Worker, uri};
+use crate::error::Hint;
 
 /// Most objects at once, however much memory there is: each holds a connection or two.
 const MOST_AT_ONCE: u32 = 64;

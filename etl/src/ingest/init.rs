@@ -15,6 +15,7 @@ use crate::backfill::{Options, ensure_table};
 use crate::catalog::TableName;
 use crate::contract;
 use crate::error::Error;
+use crate::error::Hint;
 use crate::location::OpenError;
 use crate::storage::Storage;
 use crate::view::{View, rigado_view};
@@ -49,9 +50,8 @@ pub enum InitError {
     Below(#[from] Error),
 }
 
-impl InitError {
-    /// What the operator can do about it, if that is known.
-    pub fn hint(&self) -> Option<&'static str> {
+impl Hint for InitError {
+    fn hint(&self) -> Option<&str> {
         match self {
             InitError::Orphaned { .. } => Some(
                 "make it again with `iotlake catalog rebuild`; or move its files and receipts away and \

@@ -17,7 +17,7 @@ use iotlake_flatten::{Part, Path};
 use serde_json::{Map, Value, json};
 
 use crate::error::causes;
-use crate::pipeline::{Counts, Outcome, Stage, Watch};
+use crate::pipeline::{Counts, Ingested, Stage, Watch};
 
 /// How many new columns a line names.
 const NAMED_COLUMNS: usize = 20;
@@ -240,7 +240,7 @@ pub struct Entry<'a> {
     /// What became of it.
     pub ended: Ended,
     /// Its accounts, if it was ingested.
-    pub outcome: Option<&'a Outcome>,
+    pub outcome: Option<&'a Ingested>,
     /// Where its time went, if it was begun.
     pub watch: Option<&'a Stopwatch>,
     /// Seconds from the arrival of its newest record until it can be queried, if it can be told.
@@ -320,7 +320,7 @@ impl Journal {
 }
 
 /// The accounts of an object.
-fn describe(line: &mut Map<String, Value>, outcome: &Outcome) {
+fn describe(line: &mut Map<String, Value>, outcome: &Ingested) {
     let Counts { records, rows, rejected, ignored, bytes_stored, bytes_decoded, bytes_out, files, .. } =
         outcome.counts;
     let Counts { untimed, zoneless, overflowed, .. } = outcome.counts;

@@ -20,10 +20,11 @@ use super::settings::Settings;
 use super::telemetry::{Ended, Stopwatch, chain};
 use crate::aws::Aws;
 use crate::catalog::CatalogError;
+use crate::error::Hint;
 use crate::lake::Lake;
 use crate::location::{LazyAws, Location, OpenError, S3Location};
 use crate::partition::PartitionBy;
-use crate::pipeline::{Outcome, Pipeline, PipelineError, Run, Shared, Status};
+use crate::pipeline::{Ingested, Pipeline, PipelineError, Run, Shared, Status};
 use crate::source::{KeyPattern, SourceObject};
 use crate::storage::{S3Storage, Storage, StorageError};
 use crate::turns::Turns;
@@ -63,7 +64,7 @@ pub struct Finished {
     /// In which way.
     pub ended: Ended,
     /// Its accounts, if it was ingested.
-    pub outcome: Option<Outcome>,
+    pub outcome: Option<Ingested>,
     /// Where its time went, if it was begun.
     pub watch: Option<Arc<Stopwatch>>,
     /// Seconds from the arrival of its newest record until it can be queried.
@@ -228,12 +229,12 @@ impl Worker {
     }
 
     /// The way of an object; `None` if it is gone.
-    fn ingest(&self, object: &Announced, watch: &Stopwatch) -> Result<Option<Outcome>, PipelineError> {
-        let identity = uri(object);
-        let failed = |source| PipelineError::Source { identity: identity.clone(), source };
+    fn ingest(&self, object: &Announced, watch: &Stopwatch) -> Result<Option<Ingested>, PipelineError> {
+        let source_name = uri(object);
+        let failed = |source| PipelineError::Source { source_name: source_name.clone(), source };
         let from = self.source(&object.bucket);
         let mut source = SourceObject {
-            identity: identity.clone(),
+            name: source_name.clone(),
             key: object.key.clone(),
             size: object.size.unwrap_or(0),
             modified: None,
@@ -245,9 +246,9 @@ impl Worker {
             (source.size, source.etag, source.modified) = (meta.size, meta.etag, meta.modified);
         }
         let opened = self.open()?;
-        source.hour = opened.key_pattern.hour(&identity);
+        source.hour = opened.key_pattern.hour(&source_name);
         if source.hour.is_none() && opened.run.partition_by == PartitionBy::Arrival {
-            return Err(PipelineError::NoHour { identity });
+            return Err(PipelineError::NoHour { source_name });
         }
         let pipeline =
             Pipeline { lake: &self.lake, from: &*from, run: &opened.run, shared: &opened.shared, watch };
@@ -307,7 +308,7 @@ impl Worker {
     }
 }
 
-/// The identity of an object.
+/// The name of an object.
 pub fn uri(object: &Announced) -> String {
     format!("s3://{}/{}", object.bucket, object.key)
 }

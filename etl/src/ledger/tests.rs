@@ -1,4 +1,5 @@
 use super::*;
+use crate::error::Hint;
 use crate::storage::MemoryStorage;
 
 const SOURCE: &str = "s3://raw/2026/03/01/05/a";

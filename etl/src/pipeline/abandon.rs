@@ -9,14 +9,14 @@ use super::attempt::{self, Record};
 use super::error::PipelineError;
 use crate::storage::{Storage, Swap};
 
-/// Fences off all who may still write the source `identity`. Whether nobody changed a record meanwhile; else the source
+/// Fences off all who may still write the source `source_name`. Whether nobody changed a record meanwhile; else the source
 /// is being written, and stays.
 ///
 /// # Errors
 /// If the storage fails, or a record cannot be read.
-pub(crate) fn fence(storage: &dyn Storage, table: &str, identity: &str) -> Result<bool, PipelineError> {
-    for revision in attempt::list(storage, table, identity)? {
-        let key = attempt::key(table, identity, revision);
+pub(crate) fn fence(storage: &dyn Storage, table: &str, source_name: &str) -> Result<bool, PipelineError> {
+    for revision in attempt::list(storage, table, source_name)? {
+        let key = attempt::key(table, source_name, revision);
         let Some((mut record, bytes)) = Record::read(storage, &key)? else { return Ok(false) };
         if !record.superseded {
             record.superseded = true;
@@ -32,10 +32,10 @@ pub(crate) fn fence(storage: &dyn Storage, table: &str, identity: &str) -> Resul
 ///
 /// # Errors
 /// As [`fence`].
-pub(crate) fn forget(storage: &dyn Storage, table: &str, identity: &str) -> Result<(), PipelineError> {
-    let revisions = attempt::list(storage, table, identity)?;
+pub(crate) fn forget(storage: &dyn Storage, table: &str, source_name: &str) -> Result<(), PipelineError> {
+    let revisions = attempt::list(storage, table, source_name)?;
     for revision in &revisions {
-        let Some((record, _)) = Record::read(storage, &attempt::key(table, identity, *revision))? else {
+        let Some((record, _)) = Record::read(storage, &attempt::key(table, source_name, *revision))? else {
             continue;
         };
         if !record.superseded {
@@ -48,7 +48,7 @@ pub(crate) fn forget(storage: &dyn Storage, table: &str, identity: &str) -> Resu
         }
     }
     for revision in revisions {
-        storage.delete(&attempt::key(table, identity, revision))?;
+        storage.delete(&attempt::key(table, source_name, revision))?;
     }
     Ok(())
 }

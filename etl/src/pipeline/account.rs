@@ -169,11 +169,11 @@ impl Written {
         }
     }
 
-    /// The accounts of the source `identity`, which was read to its end.
+    /// The accounts of the source `source_name`, which was read to its end.
     ///
     /// # Errors
     /// [`PipelineError::Unbalanced`].
-    pub(super) fn balance(&self, identity: &str, stored: &Stored) -> Result<Counts, PipelineError> {
+    pub(super) fn balance(&self, source_name: &str, stored: &Stored) -> Result<Counts, PipelineError> {
         let rows = self.outputs.iter().map(|output| output.rows).sum();
         let rejected = self.rejects.iter().map(|output| output.rows).sum();
         let files = self.outputs.iter().chain(&self.rejects);
@@ -192,8 +192,8 @@ impl Written {
             overflowed: self.overflowed,
         };
         let unbalanced = |difference| {
-            let identity = identity.to_owned();
-            Err(PipelineError::Unbalanced { identity, difference })
+            let source_name = source_name.to_owned();
+            Err(PipelineError::Unbalanced { source_name, difference })
         };
         if !counts.balances() {
             return unbalanced(format!("{} records, {rows} rows, {rejected} rejects", counts.records));

@@ -69,7 +69,7 @@ impl Basis {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Record {
     format: u64,
-    /// The identity of the source.
+    /// The name of the source.
     pub(super) source: String,
     /// The number of the attempt among those of the source that were not equal.
     pub(super) revision: u32,
@@ -124,14 +124,14 @@ impl Record {
     }
 }
 
-/// The key of the record of a revision of the source `identity`.
-pub(super) fn key(table: &str, identity: &str, revision: u32) -> String {
-    format!("{ATTEMPTS}/{table}/{}-r{revision}.json", source_hash(identity))
+/// The key of the record of a revision of the source `source_name`.
+pub(super) fn key(table: &str, source_name: &str, revision: u32) -> String {
+    format!("{ATTEMPTS}/{table}/{}-r{revision}.json", source_hash(source_name))
 }
 
-/// The revisions of the source `identity` that have a record, ascending.
-pub(super) fn list(storage: &dyn Storage, table: &str, identity: &str) -> Result<Vec<u32>, StorageError> {
-    let prefix = format!("{ATTEMPTS}/{table}/{}-r", source_hash(identity));
+/// The revisions of the source `source_name` that have a record, ascending.
+pub(super) fn list(storage: &dyn Storage, table: &str, source_name: &str) -> Result<Vec<u32>, StorageError> {
+    let prefix = format!("{ATTEMPTS}/{table}/{}-r", source_hash(source_name));
     let mut revisions = Vec::new();
     storage.list(&prefix, &mut |meta| {
         revisions

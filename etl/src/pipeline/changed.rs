@@ -19,7 +19,7 @@ impl Pipeline<'_> {
     /// the source, so before it counts as changed the source is asked. A version that is made of times says nothing of
     /// changes soon after it was taken. Whatever is in doubt is read, and its digest compared.
     pub(super) fn change(&self, source: &SourceObject, note: &Note) -> Result<Option<String>, PipelineError> {
-        let failed = |error| PipelineError::Source { identity: source.identity.clone(), source: error };
+        let failed = |error| PipelineError::Source { source_name: source.name.clone(), source: error };
         if is_same(source.size, source.etag.as_ref(), source.modified, note) {
             return Ok(None);
         }
@@ -38,13 +38,13 @@ impl Pipeline<'_> {
         }
         let receipt = match &note.receipt {
             Some(receipt) => Some(receipt.as_ref().clone()),
-            None => self.lake.ledger().head(&self.run.table, &source.identity)?,
+            None => self.lake.ledger().head(&self.run.table, &source.name)?,
         };
         // Removed between the two looks.
         let Some(receipt) = receipt else { return Ok(None) };
         let mut reader = self.from.get_source(&source.key).map_err(failed)?.reader;
         let digest = Digest::of_reader(&mut reader);
-        let digest = digest.map_err(|error| failed(StorageError::from_io(source.identity.clone(), error)))?;
+        let digest = digest.map_err(|error| failed(StorageError::from_io(source.name.clone(), error)))?;
         let is_other = digest != receipt.digest;
         Ok(is_other.then(|| format!("the digest of its bytes was {} and is {digest} now", receipt.digest)))
     }

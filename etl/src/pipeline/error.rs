@@ -4,6 +4,7 @@ use iotlake_flatten::EncodeError;
 
 use crate::catalog::CatalogError;
 use crate::decode::DecodeError;
+use crate::error::Hint;
 use crate::ledger::LedgerError;
 use crate::storage::StorageError;
 use crate::turns::Closed;
@@ -13,38 +14,38 @@ use crate::turns::Closed;
 #[allow(missing_docs, reason = "fields are named in the messages")]
 pub enum PipelineError {
     /// The source changed since it was ingested.
-    #[error("{identity}: the source changed since it was ingested: {difference}")]
-    Changed { identity: String, difference: String },
+    #[error("{source_name}: the source changed since it was ingested: {difference}")]
+    Changed { source_name: String, difference: String },
     /// A file is where one of the source's belongs, and it is somebody else's.
-    #[error("{uri}: a file is in the place of an output of {identity}, and is not one of its files")]
-    Conflict { uri: String, identity: String },
+    #[error("{uri}: a file is in the place of an output of {source_name}, and is not one of its files")]
+    Conflict { uri: String, source_name: String },
     /// Another run ingests the same source in another way, and began later.
-    #[error("{identity}: another run has begun to ingest the source anew (revision {revision})")]
-    Superseded { identity: String, revision: u32 },
+    #[error("{source_name}: another run has begun to ingest the source anew (revision {revision})")]
+    Superseded { source_name: String, revision: u32 },
     /// The record of an attempt cannot be read.
     #[error("{uri}: not the record of an attempt")]
     Record { uri: String, source: serde_json::Error },
     /// Records do not add up to rows and rejects.
-    #[error("{identity}: accounts do not balance: {difference}")]
-    Unbalanced { identity: String, difference: String },
+    #[error("{source_name}: accounts do not balance: {difference}")]
+    Unbalanced { source_name: String, difference: String },
     /// Other writers came first every time.
-    #[error("{identity}: other runs changed what is there too often while the source was read")]
-    Contended { identity: String },
+    #[error("{source_name}: other runs changed what is there too often while the source was read")]
+    Contended { source_name: String },
     /// The key does not tell the hour that the table is partitioned by.
-    #[error("{identity}: there is no hour in its key, and the table is partitioned by arrival")]
-    NoHour { identity: String },
+    #[error("{source_name}: there is no hour in its key, and the table is partitioned by arrival")]
+    NoHour { source_name: String },
     /// No record has a time where the table is filed by one.
-    #[error("{identity}: {} has a usable time at {path}", none_of(*rows, *is_all))]
-    NoTime { identity: String, path: String, rows: u64, zoneless: u64, is_all: bool },
+    #[error("{source_name}: {} has a usable time at {path}", none_of(*rows, *is_all))]
+    NoTime { source_name: String, path: String, rows: u64, zoneless: u64, is_all: bool },
     /// The run was stopped.
     #[error("stopped")]
     Stopped,
     /// The source cannot be read.
-    #[error("cannot read {identity}")]
-    Source { identity: String, source: StorageError },
+    #[error("cannot read {source_name}")]
+    Source { source_name: String, source: StorageError },
     /// The source cannot be decoded.
-    #[error("{identity}")]
-    Decode { identity: String, source: DecodeError },
+    #[error("{source_name}")]
+    Decode { source_name: String, source: DecodeError },
     /// The lake's storage failed.
     #[error("cannot write the lake")]
     Storage(#[from] StorageError),
@@ -63,9 +64,8 @@ fn none_of(rows: u64, is_all: bool) -> String {
     if is_all { "no record".to_owned() } else { format!("none of the first {rows} records") }
 }
 
-impl PipelineError {
-    /// What the user can do about it, if that is known.
-    pub fn hint(&self) -> Option<&'static str> {
+impl Hint for PipelineError {
+    fn hint(&self) -> Option<&str> {
         match self {
             PipelineError::Changed { .. } => {
                 Some("sources are immutable; if it was changed on purpose, ingest it again with --replace")

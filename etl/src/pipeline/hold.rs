@@ -14,8 +14,8 @@ use super::halt::Halt;
 use super::outcome::Remark;
 use super::sweep::{self, Sweep};
 use super::{Pipeline, leftovers};
-use crate::audit::file::Owner;
 use crate::catalog::{CatalogError, Side};
+use crate::footer::Owner;
 use crate::ledger::{LedgerError, Receipt, Standing, first_key};
 use crate::place::Place;
 use crate::source::SourceObject;
@@ -107,11 +107,11 @@ impl Hold<'_> {
     }
 
     fn key(&self, revision: u32) -> String {
-        attempt::key(self.table(), &self.source.identity, revision)
+        attempt::key(self.table(), &self.source.name, revision)
     }
 
     fn contended(&self) -> Halt {
-        PipelineError::Contended { identity: self.source.identity.clone() }.into()
+        PipelineError::Contended { source_name: self.source.name.clone() }.into()
     }
 
     /// Adopts the attempt that is open, if it is equal, or begins the next revision, with the files at `places` first.
@@ -120,7 +120,7 @@ impl Hold<'_> {
         for round in 0..TRIES {
             // In the first round it was looked for just now.
             let standing = if self.way.is_recorded || round > 0 { self.standing()? } else { None };
-            let mut lower = attempt::list(storage, self.table(), &self.source.identity)?;
+            let mut lower = attempt::list(storage, self.table(), &self.source.name)?;
             let newest = lower.pop();
             if let Some(Ok(receipt)) = &standing
                 && !self.pipeline.run.replace
@@ -175,12 +175,12 @@ impl Hold<'_> {
         lower: Vec<u32>,
         places: &mut [Place],
     ) -> Open {
-        let identity = &self.source.identity;
-        let mut record = Record::new(identity, revision, self.attempt.clone(), self.basis.declared);
+        let source_name = &self.source.name;
+        let mut record = Record::new(source_name, revision, self.attempt.clone(), self.basis.declared);
         record.columns = self.way.is_fixed.then_some(self.basis.columns);
         record.keys = self.name(revision, places);
         if revision > 0 {
-            let first = |side| first_key(self.table(), identity, self.source.hour, side);
+            let first = |side| first_key(self.table(), source_name, self.source.hour, side);
             replaced.extend(Side::BOTH.map(first));
             replaced.sort_unstable();
             replaced.dedup();
@@ -232,7 +232,7 @@ impl Hold<'_> {
 
     /// The receipt as it stands. One that cannot be read counts as none where the source is to be replaced.
     fn standing(&self) -> Result<Option<Standing>, Halt> {
-        let standing = self.pipeline.lake.ledger().standing(self.table(), &self.source.identity);
+        let standing = self.pipeline.lake.ledger().standing(self.table(), &self.source.name);
         match standing.map_err(PipelineError::from)? {
             Some(Err(error))
                 if !(self.pipeline.run.replace && matches!(error, LedgerError::Damaged { .. })) =>
@@ -250,13 +250,13 @@ impl Hold<'_> {
         standing: Option<&Standing>,
         newest: Option<u32>,
     ) -> Result<(u32, Vec<String>), Halt> {
-        let (identity, shared) = (&self.source.identity, self.pipeline.shared);
-        let mut keys = shared.leftovers.files(identity).to_vec();
+        let (source_name, shared) = (&self.source.name, self.pipeline.shared);
+        let mut keys = shared.leftovers.files(source_name).to_vec();
         let revisions = keys.iter().filter_map(|key| Some(Place::parse(self.table(), key)?.name.revision));
         let of_files =
             revisions.filter(|revision| Some(*revision) != newest).map(|revision| revision + 1).max();
-        let removed = match shared.leftovers.has(identity) {
-            true => leftovers::removal(&*self.pipeline.lake.storage, self.table(), identity)?,
+        let removed = match shared.leftovers.has(source_name) {
+            true => leftovers::removal(&*self.pipeline.lake.storage, self.table(), source_name)?,
             false => None,
         };
         let of_receipt = match (standing, &removed) {
@@ -270,11 +270,11 @@ impl Hold<'_> {
             keys.extend(receipt.replaced.iter().cloned());
         }
         let (ours, foreign): (Vec<_>, Vec<_>) =
-            keys.into_iter().partition(|key| sweep::is_of(self.table(), identity, u32::MAX, key));
+            keys.into_iter().partition(|key| sweep::is_of(self.table(), source_name, u32::MAX, key));
         for key in foreign {
             let uri = self.pipeline.lake.storage.uri(&key);
             let message =
-                format!("the receipt of {identity} names {uri}, which is none of its files: it was left");
+                format!("the receipt of {source_name} names {uri}, which is none of its files: it was left");
             let hint = "the receipt was changed by somebody else; `iotlake audit` tells whether the lake is whole now";
             let remark = Remark { message, hint };
             if !self.way.remarks.contains(&remark) {
@@ -335,15 +335,15 @@ impl Hold<'_> {
             Ok(match sweep::owner(storage, key)? {
                 // Gone again: of an attempt that another run has just completed.
                 Owner::Nobody => true,
-                Owner::Source(source) => source == self.source.identity,
+                Owner::Source(source) => source == self.source.name,
                 Owner::Unknown => false,
             })
         };
         match look() {
             Err(error) => return error.into(),
             Ok(false) => {
-                let (uri, identity) = (storage.uri(key), self.source.identity.clone());
-                return PipelineError::Conflict { uri, identity }.into();
+                let (uri, source_name) = (storage.uri(key), self.source.name.clone());
+                return PipelineError::Conflict { uri, source_name }.into();
             }
             Ok(true) => {}
         }
@@ -355,7 +355,7 @@ impl Hold<'_> {
         (way.is_recorded, way.at_least) = (true, way.at_least.max(self.revision() + 1));
         let message = format!(
             "{}: an earlier run left files of another version of the source, or under other options; they are replaced",
-            self.source.identity
+            self.source.name
         );
         way.remarks.push(Remark { message, hint: "nothing needs to be done" });
         Halt::Again(way)
@@ -375,11 +375,11 @@ impl Hold<'_> {
         let Some(receipt) = standing.filter(|receipt| receipt.revision >= revision) else {
             let key = self.key(revision);
             let record = Record::read(&*self.pipeline.lake.storage, &key)?;
-            let identity = self.source.identity.clone();
+            let source_name = self.source.name.clone();
             return Ok(match record {
                 // Whoever comes later knows of what this run wrote, and removes it.
                 Some((record, _)) if record.superseded => {
-                    PipelineError::Superseded { identity, revision: revision + 1 }.into()
+                    PipelineError::Superseded { source_name, revision: revision + 1 }.into()
                 }
                 _ => Halt::Again(std::mem::take(&mut self.way)),
             });
@@ -397,8 +397,8 @@ impl Hold<'_> {
             // Another run did the same, and was done first.
             return Ok(Halt::Done(std::mem::take(&mut self.way)));
         }
-        let identity = self.source.identity.clone();
-        Ok(PipelineError::Superseded { identity, revision: receipt.revision }.into())
+        let source_name = self.source.name.clone();
+        Ok(PipelineError::Superseded { source_name, revision: receipt.revision }.into())
     }
 
     /// Removes what no receipt can name any more, now that `receipt` stands, `keys` among it, and then the records.
@@ -476,16 +476,16 @@ impl Pipeline<'_> {
         source: &SourceObject,
         remarks: &mut Vec<Remark>,
     ) -> Result<bool, PipelineError> {
-        let (storage, table, identity) = (&*self.lake.storage, &*self.run.table, &source.identity);
-        let standing = match self.lake.ledger().standing(table, identity)? {
+        let (storage, table, source_name) = (&*self.lake.storage, &*self.run.table, &source.name);
+        let standing = match self.lake.ledger().standing(table, source_name)? {
             Some(Err(LedgerError::Damaged { .. })) if self.run.replace => None,
             standing => standing.transpose()?,
         };
-        let revisions = attempt::list(storage, table, identity)?;
-        let removal = leftovers::removal(storage, table, identity)?;
+        let revisions = attempt::list(storage, table, source_name)?;
+        let removal = leftovers::removal(storage, table, source_name)?;
         let Some(receipt) = standing else { return Ok(!revisions.is_empty() || removal.is_some()) };
         for revision in revisions.iter().filter(|revision| **revision <= receipt.revision) {
-            let key = attempt::key(table, identity, *revision);
+            let key = attempt::key(table, source_name, *revision);
             let Some((record, _)) = Record::read(storage, &key)? else { continue };
             let keys = record.keys.into_iter().chain(record.replaced).collect();
             self.settle(&receipt, keys, &[*revision], remarks)?;
@@ -493,7 +493,7 @@ impl Pipeline<'_> {
         if let Some(removal) = removal {
             let keys = removal.outputs.iter().chain(&removal.rejects).map(|output| output.key.clone());
             if self.settle(&receipt, keys.collect(), &[], remarks)? {
-                leftovers::forget_removal(storage, table, identity)?;
+                leftovers::forget_removal(storage, table, source_name)?;
             }
         }
         Ok(revisions.iter().any(|revision| *revision > receipt.revision))

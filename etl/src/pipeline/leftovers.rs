@@ -45,7 +45,7 @@ impl Leftovers {
         })?;
         if replace {
             let wanted: HashSet<String> =
-                plan.sources.iter().map(|source| source_hash(&source.identity)).collect();
+                plan.sources.iter().map(|source| source_hash(&source.name)).collect();
             for side in Side::BOTH {
                 storage.list(&format!("{}/", TableName::new(table, side)), &mut |meta| {
                     if let Some(place) = Place::parse(table, &meta.key)
@@ -60,37 +60,41 @@ impl Leftovers {
         Ok(found)
     }
 
-    /// Whether something of the source `identity` was not completed.
-    pub(super) fn has(&self, identity: &str) -> bool {
-        !self.open.is_empty() && self.open.contains(&source_hash(identity))
+    /// Whether something of the source `source_name` was not completed.
+    pub(super) fn has(&self, source_name: &str) -> bool {
+        !self.open.is_empty() && self.open.contains(&source_hash(source_name))
     }
 
-    /// The files of the source `identity`, if they were looked for.
-    pub(super) fn files(&self, identity: &str) -> &[String] {
+    /// The files of the source `source_name`, if they were looked for.
+    pub(super) fn files(&self, source_name: &str) -> &[String] {
         if self.files.is_empty() {
             return &[];
         }
-        self.files.get(&source_hash(identity)).map_or(&[], Vec::as_slice)
+        self.files.get(&source_hash(source_name)).map_or(&[], Vec::as_slice)
     }
 }
 
-fn removal_key(table: &str, identity: &str) -> String {
-    format!("{REPLACING}/{table}/{}.json", source_hash(identity))
+fn removal_key(table: &str, source_name: &str) -> String {
+    format!("{REPLACING}/{table}/{}.json", source_hash(source_name))
 }
 
 /// What an older iotlake had begun to remove of a source: the receipt that it had. Never written any more.
 pub(super) fn removal(
     storage: &dyn Storage,
     table: &str,
-    identity: &str,
+    source_name: &str,
 ) -> Result<Option<Receipt>, LedgerError> {
-    let key = removal_key(table, identity);
+    let key = removal_key(table, source_name);
     let Some(bytes) = storage.read(&key)? else { return Ok(None) };
     let damaged = |source| LedgerError::Damaged { uri: storage.uri(&key), source };
     serde_json::from_slice(&bytes).map(Some).map_err(damaged)
 }
 
 /// Forgets it, once the source has a receipt and nothing else.
-pub(super) fn forget_removal(storage: &dyn Storage, table: &str, identity: &str) -> Result<(), StorageError> {
-    storage.delete(&removal_key(table, identity))
+pub(super) fn forget_removal(
+    storage: &dyn Storage,
+    table: &str,
+    source_name: &str,
+) -> Result<(), StorageError> {
+    storage.delete(&removal_key(table, source_name))
 }

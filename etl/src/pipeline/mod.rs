@@ -48,7 +48,7 @@ pub use error::PipelineError;
 use halt::Halt;
 use hold::{Hold, State};
 pub use leftovers::Leftovers;
-pub use outcome::{Outcome, Remark, Status};
+pub use outcome::{Ingested, Remark, Status};
 use read::{Read, read_all};
 use renew::Shown;
 pub use renew::Unrenewed;
@@ -166,17 +166,17 @@ impl Pipeline<'_> {
     /// # Errors
     /// See [`PipelineError`]. Nothing a reader could take for data of this source in error is left behind: what was
     /// written is what the next attempt would write, or knows of and removes.
-    pub fn process(&self, source: &SourceObject, turn: &Turn<'_>) -> Result<Outcome, PipelineError> {
+    pub fn process(&self, source: &SourceObject, turn: &Turn<'_>) -> Result<Ingested, PipelineError> {
         let mut way = Way::default();
         let mut damage = None;
         for _ in 0..TRIES {
             self.watch.enter(Stage::Ledger);
-            if self.shared.leftovers.has(&source.identity) {
+            if self.shared.leftovers.has(&source.name) {
                 way.is_recorded |= self.complete(source, &mut way.remarks)?;
             }
             way.is_recorded |= self.run.replace;
             if !way.is_recorded
-                && let Some(note) = self.lake.ledger().look(&self.run.table, &source.identity)?
+                && let Some(note) = self.lake.ledger().look(&self.run.table, &source.name)?
             {
                 return self.already_done(source, &note, way.remarks);
             }
@@ -190,7 +190,7 @@ impl Pipeline<'_> {
                 Err(Halt::Damaged(Damage { error, .. })) => return Err(read::failure(source, error)),
                 Err(Halt::Done(way)) => {
                     self.watch.read(source.size);
-                    return Ok(Outcome::already_done(way.remarks));
+                    return Ok(Ingested::already_done(way.remarks));
                 }
                 Err(Halt::Failed(error)) => {
                     if matches!(error, PipelineError::Stopped) {
@@ -200,7 +200,7 @@ impl Pipeline<'_> {
                 }
             }
         }
-        Err(PipelineError::Contended { identity: source.identity.clone() })
+        Err(PipelineError::Contended { source_name: source.name.clone() })
     }
 
     fn already_done(
@@ -208,15 +208,15 @@ impl Pipeline<'_> {
         source: &SourceObject,
         note: &Note,
         mut remarks: Vec<Remark>,
-    ) -> Result<Outcome, PipelineError> {
+    ) -> Result<Ingested, PipelineError> {
         if let Some(difference) = self.change(source, note)? {
-            return Err(PipelineError::Changed { identity: source.identity.clone(), difference });
+            return Err(PipelineError::Changed { source_name: source.name.clone(), difference });
         }
         if let Some(receipt) = &note.receipt {
             self.remove(receipt, receipt.strays(&self.run.table), &[], &mut remarks)?;
         }
         self.watch.read(source.size);
-        Ok(Outcome::already_done(remarks))
+        Ok(Ingested::already_done(remarks))
     }
 
     /// Ingests a source, or what of it was verified before `damage`.
@@ -226,9 +226,9 @@ impl Pipeline<'_> {
         damage: Option<&Damage>,
         turn: &Turn<'_>,
         way: Way,
-    ) -> Result<Outcome, Halt> {
+    ) -> Result<Ingested, Halt> {
         self.watch.enter(Stage::Read);
-        let failed = |error| PipelineError::Source { identity: source.identity.clone(), source: error };
+        let failed = |error| PipelineError::Source { source_name: source.name.clone(), source: error };
         let body = self.from.get_source(&source.key).map_err(failed)?;
         let table = self.shared.table();
         let schema = match way.basis {
@@ -249,7 +249,7 @@ impl Pipeline<'_> {
         let flattener = Flattener::new(Arc::new(schema), flattening);
         let spares = flattener.spares();
         let mut writer = Writer::new(self, source, turn, hold, &options);
-        let warnings = damage.map(|damage| format!("{}: {damage}", source.identity)).into_iter().collect();
+        let warnings = damage.map(|damage| format!("{}: {damage}", source.name)).into_iter().collect();
         let mut write = |read: Read| {
             spares.give_back(writer.write(read.part, read.is_all)?);
             Ok(())
@@ -290,10 +290,10 @@ impl Pipeline<'_> {
         options: ReceiptOptions,
         mut written: Written,
         warnings: Vec<String>,
-    ) -> Result<Outcome, Halt> {
+    ) -> Result<Ingested, Halt> {
         written.outputs.sort_by(|a, b| a.key.cmp(&b.key));
         written.rejects.sort_by(|a, b| a.key.cmp(&b.key));
-        let mut counts = written.balance(&hold.source.identity, &stored)?;
+        let mut counts = written.balance(&hold.source.name, &stored)?;
         if let State::Nothing = hold.state {
             hold.begin(&mut [], false)?;
         }
@@ -303,7 +303,7 @@ impl Pipeline<'_> {
         hold.check()?;
         let receipt = Receipt {
             format: Receipt::FORMAT,
-            source: hold.source.identity.clone(),
+            source: hold.source.name.clone(),
             etag: hold.attempt.etag.clone(),
             size: stored.size,
             digest: stored.digest,
@@ -329,7 +329,7 @@ impl Pipeline<'_> {
         hold.release(&receipt, Vec::new())?;
         let Way { new_columns, conflicts, remarks, .. } = hold.way;
         counts.new_columns = new_columns.len() as u64;
-        Ok(Outcome {
+        Ok(Ingested {
             status: Status::Done,
             counts,
             rejects_by_reason: written.rejects_by_reason,

@@ -17,7 +17,7 @@ pub enum Status {
 
 /// What became of a source.
 #[derive(Debug, Clone)]
-pub struct Outcome {
+pub struct Ingested {
     /// Whether there was anything to do.
     pub status: Status,
     /// Accounts of what was done now; nothing for a source that was already done.
@@ -45,10 +45,10 @@ pub struct Remark {
     pub hint: &'static str,
 }
 
-impl Outcome {
+impl Ingested {
     /// Of a source that was done already.
-    pub(super) fn already_done(remarks: Vec<Remark>) -> Outcome {
-        Outcome {
+    pub(super) fn already_done(remarks: Vec<Remark>) -> Ingested {
+        Ingested {
             status: Status::AlreadyDone,
             counts: Counts::default(),
             rejects_by_reason: BTreeMap::new(),

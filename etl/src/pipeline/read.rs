@@ -31,8 +31,8 @@ pub(super) fn read_all(
     let mut again = || match from.get_source(&source.key) {
         Ok(body) => Ok(body.reader),
         Err(error) => {
-            let identity = source.identity.clone();
-            Err(Halt::Failed(PipelineError::Source { identity, source: error }))
+            let source_name = source.name.clone();
+            Err(Halt::Failed(PipelineError::Source { source_name, source: error }))
         }
     };
     let mut sink = |part, is_all| sink(Read { part, is_all });
@@ -45,12 +45,12 @@ pub(super) fn read_all(
 
 /// What kept a source from being decoded: the storage, whose words are the better ones, or what is stored.
 pub(super) fn failure(source: &SourceObject, error: DecodeError) -> PipelineError {
-    let identity = source.identity.clone();
+    let source_name = source.name.clone();
     match error {
         DecodeError::Io(error) => {
-            let source = StorageError::from_io(identity.clone(), error);
-            PipelineError::Source { identity, source }
+            let source = StorageError::from_io(source_name.clone(), error);
+            PipelineError::Source { source_name, source }
         }
-        source => PipelineError::Decode { identity, source },
+        source => PipelineError::Decode { source_name, source },
     }
 }

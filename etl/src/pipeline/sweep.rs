@@ -7,8 +7,8 @@
 
 use super::error::PipelineError;
 use super::outcome::Remark;
-use crate::audit::file::{self, Owner};
 use crate::digest::source_hash;
+use crate::footer::{self, Owner};
 use crate::ledger::Receipt;
 use crate::place::Place;
 use crate::remote::Fault;
@@ -81,16 +81,16 @@ impl Sweep<'_> {
     }
 }
 
-/// Whether `key` is a place of a file of the source `identity`, of a revision up to this one.
-pub(super) fn is_of(table: &str, identity: &str, revision: u32, key: &str) -> bool {
+/// Whether `key` is a place of a file of the source `source_name`, of a revision up to this one.
+pub(super) fn is_of(table: &str, source_name: &str, revision: u32, key: &str) -> bool {
     Place::parse(table, key)
-        .is_some_and(|Place { name, .. }| name.hash == source_hash(identity) && name.revision <= revision)
+        .is_some_and(|Place { name, .. }| name.hash == source_hash(source_name) && name.revision <= revision)
 }
 
 /// Whose the file at `key` is.
 pub(super) fn owner(storage: &dyn Storage, key: &str) -> Result<Owner, StorageError> {
     match storage.head(key)? {
-        Some(meta) => file::owner(storage, &meta),
+        Some(meta) => footer::owner(storage, &meta),
         None => Ok(Owner::Nobody),
     }
 }

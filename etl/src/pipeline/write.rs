@@ -19,7 +19,7 @@ use super::hold::{Hold, State};
 use super::watch::Stage;
 use crate::catalog::{DataFile, Side};
 use crate::digest::source_hash;
-use crate::ledger::ReceiptOptions;
+use crate::ledger::{Ledger, ReceiptOptions};
 use crate::partition::{Partition, PartitionBy};
 use crate::place::{FileName, Place};
 use crate::source::SourceObject;
@@ -35,8 +35,9 @@ pub(super) struct Writer<'a> {
     source: &'a SourceObject,
     turn: &'a Turn<'a>,
     hash: String,
-    /// The options as they stand in each file.
+    /// The options, and the key of the receipt, as they stand in each file.
     options: String,
+    receipt: String,
     pub(super) hold: Hold<'a>,
     pub(super) written: Written,
 }
@@ -53,8 +54,9 @@ impl<'a> Writer<'a> {
         options: &ReceiptOptions,
     ) -> Writer<'a> {
         let options = serde_json::to_string(options).expect("options are JSON");
-        let hash = source_hash(&source.identity);
-        Writer { pipeline, source, turn, hash, options, hold, written: Written::default() }
+        let hash = source_hash(&source.name);
+        let receipt = Ledger::key(&pipeline.run.table, &source.name);
+        Writer { pipeline, source, turn, hash, options, receipt, hold, written: Written::default() }
     }
 
     /// Fits a part to the table, registering what is new, and writes its files; the part, to use its memory again.
@@ -75,8 +77,8 @@ impl<'a> Writer<'a> {
             && matches!(self.hold.state, State::Nothing)
         {
             let Untimed { rows, zoneless } = untimed;
-            let (identity, path) = (self.source.identity.clone(), path.to_string());
-            return Err(PipelineError::NoTime { identity, path, rows, zoneless, is_all }.into());
+            let (source_name, path) = (self.source.name.clone(), path.to_string());
+            return Err(PipelineError::NoTime { source_name, path, rows, zoneless, is_all }.into());
         }
         if part.spilled {
             self.hold.fix_basis(self.turn)?;
@@ -102,9 +104,13 @@ impl<'a> Writer<'a> {
         let part = part.settle(&fit);
         self.written.account(&part, untimed);
         for (place, rows) in places.into_iter().zip(rows) {
-            let (source, options) = (&*self.source.identity, &*self.options);
-            let encoder =
-                Encoder { source, options, compression: run.compression, parallel: run.threads > 2 };
+            let encoder = Encoder {
+                source: &self.source.name,
+                options: &self.options,
+                receipt: Some(&self.receipt),
+                compression: run.compression,
+                parallel: run.threads > 2,
+            };
             let encoded = match &rows {
                 Some(rows) => encoder.encode_rows(&part, rows, &table.schema),
                 None => encoder.encode_rejects(&part),

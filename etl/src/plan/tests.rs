@@ -1,4 +1,5 @@
 use super::*;
+use crate::error::Hint;
 use crate::storage::MemoryStorage;
 
 fn storage(keys: &[&str]) -> MemoryStorage {
@@ -10,7 +11,7 @@ fn storage(keys: &[&str]) -> MemoryStorage {
 }
 
 fn identities(plan: &Plan) -> Vec<&str> {
-    plan.sources.iter().map(|source| source.identity.as_str()).collect()
+    plan.sources.iter().map(|source| source.name.as_str()).collect()
 }
 
 fn everything() -> Selection {
@@ -66,15 +67,15 @@ fn keys_without_an_hour_stop_a_run_that_needs_it() {
 fn a_copy_has_the_identity_of_what_it_was_copied_from() {
     let storage = storage(&["copy/2026/03/01/05/a"]);
     let known_as = |uri: &str| PlanOptions { known_as: Some(uri.to_owned()), ..PlanOptions::default() };
-    let identity = |selection: &Selection, uri: &str| {
-        plan(&storage, selection, &known_as(uri)).unwrap().sources.remove(0).identity
+    let source_name = |selection: &Selection, uri: &str| {
+        plan(&storage, selection, &known_as(uri)).unwrap().sources.remove(0).name
     };
     let folder = Selection::Folder("copy/".into());
-    assert_eq!(identity(&folder, "s3://raw"), "s3://raw/2026/03/01/05/a");
-    assert_eq!(identity(&folder, "s3://raw/"), "s3://raw/2026/03/01/05/a");
+    assert_eq!(source_name(&folder, "s3://raw"), "s3://raw/2026/03/01/05/a");
+    assert_eq!(source_name(&folder, "s3://raw/"), "s3://raw/2026/03/01/05/a");
     let object = Selection::Object("copy/2026/03/01/05/a".into());
-    assert_eq!(identity(&object, "s3://raw/2026/03/01/05/"), "s3://raw/2026/03/01/05/a");
-    assert_eq!(identity(&object, "s3://raw/2026/03/01/05/other"), "s3://raw/2026/03/01/05/other");
+    assert_eq!(source_name(&object, "s3://raw/2026/03/01/05/"), "s3://raw/2026/03/01/05/a");
+    assert_eq!(source_name(&object, "s3://raw/2026/03/01/05/other"), "s3://raw/2026/03/01/05/other");
 }
 
 #[test]

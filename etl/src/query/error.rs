@@ -14,6 +14,7 @@ use datafusion::sql::sqlparser::tokenizer::{Token, Tokenizer};
 use super::TableSummary;
 use super::store::{LakeStore, Refusal};
 use crate::catalog::CatalogError;
+use crate::error::Hint;
 
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
@@ -49,7 +50,7 @@ pub enum QueryError {
         /// What the storage said.
         message: String,
         /// What the user can do about it.
-        hint: Option<&'static str>,
+        hint: Option<String>,
     },
     /// The query broke off.
     #[error("the query failed")]
@@ -63,29 +64,6 @@ pub enum QueryError {
 }
 
 impl QueryError {
-    /// What the user can do about it, if that is known.
-    pub fn hint(&self) -> Option<String> {
-        match self {
-            QueryError::Catalog(error) => error.hint().map(str::to_owned),
-            QueryError::Sql { hint, .. } => hint.clone(),
-            QueryError::Storage { hint, .. } => hint.map(str::to_owned),
-            QueryError::Refused { .. } => {
-                Some("SHOW TABLES, DESCRIBE and EXPLAIN work as well; nothing was changed".to_owned())
-            }
-            QueryError::Failed(error) => match error.find_root() {
-                DataFusionError::ResourcesExhausted(_) => {
-                    Some("add a condition on year, month, day or hour, or a LIMIT".to_owned())
-                }
-                DataFusionError::ParquetError(_) => {
-                    Some("`iotlake audit` finds files that do not fit their table".to_owned())
-                }
-                DataFusionError::ArrowError(error, _) => of_values(error),
-                _ => None,
-            },
-            QueryError::View { .. } | QueryError::Runtime(_) | QueryError::Write(_) => None,
-        }
-    }
-
     pub(super) fn failed(error: DataFusionError) -> QueryError {
         QueryError::Failed(Box::new(error))
     }
@@ -138,6 +116,30 @@ impl QueryError {
     }
 }
 
+impl Hint for QueryError {
+    fn hint(&self) -> Option<&str> {
+        match self {
+            QueryError::Catalog(error) => error.hint(),
+            QueryError::Sql { hint, .. } => hint.as_deref(),
+            QueryError::Storage { hint, .. } => hint.as_deref(),
+            QueryError::Refused { .. } => {
+                Some("SHOW TABLES, DESCRIBE and EXPLAIN work as well; nothing was changed")
+            }
+            QueryError::Failed(error) => match error.find_root() {
+                DataFusionError::ResourcesExhausted(_) => {
+                    Some("add a condition on year, month, day or hour, or a LIMIT")
+                }
+                DataFusionError::ParquetError(_) => {
+                    Some("`iotlake audit` finds files that do not fit their table")
+                }
+                DataFusionError::ArrowError(error, _) => of_values(error),
+                _ => None,
+            },
+            QueryError::View { .. } | QueryError::Runtime(_) | QueryError::Write(_) => None,
+        }
+    }
+}
+
 /// `DROP TABLE` for `DropTable`.
 fn statement(name: &str) -> String {
     let mut words = String::new();
@@ -151,13 +153,13 @@ fn statement(name: &str) -> String {
 }
 
 /// What helps where the values of a query do not allow what it does with them. The lake is well.
-fn of_values(error: &ArrowError) -> Option<String> {
+fn of_values(error: &ArrowError) -> Option<&'static str> {
     match error {
-        ArrowError::DivideByZero => Some("divide by NULLIF(value, 0) to get NULL instead".to_owned()),
+        ArrowError::DivideByZero => Some("divide by NULLIF(value, 0) to get NULL instead"),
         ArrowError::CastError(_) | ArrowError::ParseError(_) => {
-            Some("TRY_CAST gives NULL for a value that does not convert".to_owned())
+            Some("TRY_CAST gives NULL for a value that does not convert")
         }
-        ArrowError::ArithmeticOverflow(_) => Some("CAST to DOUBLE or DECIMAL first".to_owned()),
+        ArrowError::ArithmeticOverflow(_) => Some("CAST to DOUBLE or DECIMAL first"),
         _ => None,
     }
 }

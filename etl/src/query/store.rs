@@ -24,7 +24,7 @@ use object_store::{
 use tokio::sync::mpsc;
 
 use super::receipts::Receipts;
-use crate::error as lake;
+use crate::error::{self as lake, Hint};
 use crate::generation::place;
 use crate::storage::{self, Storage, StorageError};
 
@@ -52,7 +52,7 @@ pub(super) struct LakeStore {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Refusal {
     pub message: String,
-    pub hint: Option<&'static str>,
+    pub hint: Option<String>,
 }
 
 impl LakeStore {
@@ -73,7 +73,7 @@ impl LakeStore {
     }
 
     fn refused(&self, error: StorageError) -> Error {
-        self.note(&error, error.hint());
+        self.note(&error);
         of_storage(error)
     }
 
@@ -82,14 +82,14 @@ impl LakeStore {
         match error {
             lake::Error::Storage(error) => self.refused(error),
             error => {
-                self.note(&error, error.hint());
+                self.note(&error);
                 Error::Generic { store: STORE, source: Box::new(error) }
             }
         }
     }
 
-    fn note(&self, error: &dyn std::error::Error, hint: Option<&'static str>) {
-        let refusal = Refusal { message: error.to_string(), hint };
+    fn note(&self, error: &dyn Hint) {
+        let refusal = Refusal { message: error.to_string(), hint: error.hint().map(str::to_owned) };
         let mut refusals = self.refusals.lock().unwrap_or_else(PoisonError::into_inner);
         // Files are read side by side: the last to fail is not always the one whose error ends the query.
         if refusals.len() == REFUSALS {

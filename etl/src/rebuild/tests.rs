@@ -6,7 +6,7 @@ use crate::partition::Partition;
 use crate::storage::MemoryStorage;
 
 fn column(name: &str, path: &str, kind: Kind) -> TableColumn {
-    TableColumn { name: name.to_owned(), identity: Identity::new(Path::dotted(path), kind) }
+    TableColumn { name: name.to_owned(), id: None, identity: Identity::new(Path::dotted(path), kind) }
 }
 
 fn file(source: &str, part: u64, columns: &[TableColumn]) -> Described {
@@ -37,6 +37,10 @@ fn columns_stand_as_one_backfill_registers_them_unless_a_file_says_otherwise() {
         vec![file("s1", 0, std::slice::from_ref(&a)), file("s2", 0, &[ts.clone(), c.clone(), a.clone()])];
     assert_eq!(names(&declared, files).unwrap(), ["ts", "c", "a"]);
     let text = column("a", "a", Kind::String);
+    let with_id = |id| TableColumn { id: Some(id), ..a.clone() };
+    let files = vec![file("s1", 0, &[with_id(17)]), file("s2", 0, &[with_id(18)])];
+    let error = names(&declared, files).unwrap_err();
+    assert_eq!(error.to_string(), "column `a` has the field id 17 in t/0, and 18 in t/1");
     for other in [text, column("a2", "a", Kind::Double)] {
         let error = names(&declared, vec![file("s1", 0, std::slice::from_ref(&a)), file("s2", 0, &[other])]);
         assert!(matches!(error, Err(RebuildError::Columns { .. })), "{error:?}");
@@ -58,6 +62,7 @@ fn a_table_that_is_there_keeps_what_it_has() {
     let hour = Partition::new(2026, 3, 1, 5).unwrap();
     let output = Output { key: "t/x.parquet".into(), bytes: 4, rows: 1, digest: "0".into() };
     let rebuilt = |columns: Vec<TableColumn>| Rebuilt {
+        said_ids: columns.iter().filter_map(|column| Some((column.identity.clone(), column.id?))).collect(),
         table: Table::new(
             "t",
             Schema::from_columns(Contract::default(), columns).unwrap(),
@@ -75,7 +80,12 @@ fn a_table_that_is_there_keeps_what_it_has() {
     catalog.create_table(&table).unwrap();
     let a = column("a", "a", Kind::Double);
     assert!(!write(&catalog, &rebuilt(vec![a.clone()])).unwrap());
-    assert_eq!(catalog.table("t").unwrap().unwrap().schema.columns(), [ts, a]);
+    // Of files that are older than field ids nothing is known; the table gives the next.
+    let with_id = |id| TableColumn { id: Some(id), ..a.clone() };
+    assert_eq!(catalog.table("t").unwrap().unwrap().schema.columns(), [ts, with_id(17)]);
+    assert!(!write(&catalog, &rebuilt(vec![with_id(17)])).unwrap());
+    let error = write(&catalog, &rebuilt(vec![with_id(18)])).unwrap_err();
+    assert!(matches!(error, RebuildError::Ids { id: 17, other_id: 18, .. }), "{error}");
     assert_eq!(catalog.partitions(&TableName::rows("t")).unwrap(), [hour]);
     let other = rebuilt(vec![column("b", "a", Kind::Double)]);
     assert!(matches!(write(&catalog, &other), Err(RebuildError::Columns { .. })));

@@ -3,6 +3,7 @@
 use std::io;
 use std::time::Duration;
 
+use crate::error::Hint;
 use crate::remote::RemoteError;
 
 /// Why a storage operation failed. Each names the object by its full URI.
@@ -135,9 +136,10 @@ impl StorageError {
             _ => StorageError::Io { uri, source },
         }
     }
+}
 
-    /// What the user can do about it, if that is known.
-    pub fn hint(&self) -> Option<&'static str> {
+impl Hint for StorageError {
+    fn hint(&self) -> Option<&str> {
         match self {
             StorageError::NotFound { .. } => {
                 Some("check the path; it may have been moved or removed meanwhile")

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use iotlake::aws::{Aws, Settings};
+use iotlake::aws::{Access, Aws};
 use iotlake::contract;
 use iotlake::storage::{MemoryStorage, Put, S3Storage, Storage, Swap};
 use iotlake_fixtures::{Dirt, Gzip, Kit};
@@ -134,7 +134,7 @@ fn a_write_whose_reply_is_lost_is_known_to_be_ours() {
     let account = Account::new("lost-reply");
     let faults = Faults::before(account.server);
     // As in the function, but for the time that is waited for a reply.
-    let settings = Settings { attempt: Duration::from_secs(3), ..faults.server().settings() };
+    let settings = Access { attempt: Duration::from_secs(3), ..faults.server().settings() };
     let storage = S3Storage::new(&Aws::start_with(settings).unwrap(), &*account.lake_bucket, "");
     let lost = || {
         let mut rule = json!({"service": "s3", "operation": "PutObject"});
@@ -292,7 +292,7 @@ fn a_write_that_hangs_is_given_up_as_early_as_its_size_allows() {
     let account = Account::new("hung-write");
     let faults = Faults::before(account.server);
     let write = |key: &str, size: usize, first_byte: u64, attempt: u64| {
-        let settings = Settings {
+        let settings = Access {
             first_byte: Duration::from_secs(first_byte),
             attempt: Duration::from_secs(attempt),
             ..faults.server().settings()

@@ -12,6 +12,7 @@ use aws_smithy_types::base64;
 use iotlake::aws::Aws;
 use iotlake::catalog::conformance::{conformance, conformance_of_writers, relocations};
 use iotlake::catalog::{Catalog, CatalogError, DataFile, GlueCatalog, Table, TableName};
+use iotlake::error::Hint;
 use iotlake::partition::{Partition, PartitionBy};
 use iotlake::view::{Expression, View, ViewColumn, ViewType};
 use iotlake_flatten::{Contract, Identity, Kind, Path, Schema, Type};

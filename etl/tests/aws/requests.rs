@@ -10,7 +10,7 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use iotlake::audit::{Depth, audit};
-use iotlake::aws::{Aws, Settings};
+use iotlake::aws::{Access, Aws};
 use iotlake::backfill::{self, Options};
 use iotlake::lake::Lake;
 use iotlake::plan::{PlanOptions, Selection, plan};
@@ -104,8 +104,7 @@ fn between(server: &Server, bucket: &str) -> (Faults, Aws) {
     // It needs its time for the first request.
     S3Storage::new(&faults.aws(), bucket, "").head("none").unwrap();
     let second = Duration::from_secs(1);
-    let impatient =
-        Settings { attempts: 1, first_byte: second, attempt: second, ..faults.server().settings() };
+    let impatient = Access { attempts: 1, first_byte: second, attempt: second, ..faults.server().settings() };
     (faults, Aws::start_with(impatient).unwrap())
 }
 

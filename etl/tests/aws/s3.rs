@@ -4,7 +4,8 @@ mod faults;
 mod quirks;
 
 use aws_sdk_s3::primitives::ByteStream;
-use iotlake::aws::{Aws, Credentials, Settings};
+use iotlake::aws::{Access, Aws, Credentials};
+use iotlake::error::Hint;
 use iotlake::storage::conformance::conformance;
 use iotlake::storage::{Put, S3Storage, Storage, StorageError, Swap};
 use serde_json::{Value, json};
@@ -206,7 +207,7 @@ mod parts {
 
     #[test]
     fn parts_of_what_failed_are_removed() {
-        let (storage, faults) = with_faults(Settings { attempts: 1, ..Settings::default() });
+        let (storage, faults) = with_faults(Access { attempts: 1, ..Access::default() });
         faults
             .rule(&on("CompleteMultipartUpload", json!({"error": {"code": "AccessDenied", "status": 403}})));
         let error = storage.put("a", &bytes(17 * MIB)).unwrap_err();
@@ -230,11 +231,11 @@ fn on(operation: &str, mut rule: Value) -> Value {
 }
 
 /// A storage behind a proxy of its own. What `bounds` says of where and who is not used.
-fn with_faults(bounds: Settings) -> (S3Storage, Faults) {
+fn with_faults(bounds: Access) -> (S3Storage, Faults) {
     let server = Server::shared(Kind::Ministack);
     let faults = Faults::before(server);
     let there = faults.server().settings();
-    let aws = Aws::start_with(Settings {
+    let aws = Aws::start_with(Access {
         endpoint: there.endpoint,
         region: there.region,
         credentials: there.credentials,
@@ -285,7 +286,7 @@ mod refusals {
         let bucket = server.bucket("credentials");
         let with = |key: &str, secret: &str| {
             let credentials = Some(Credentials::new(key, secret, None, None, "test"));
-            let aws = Aws::start_with(Settings { credentials, ..server.settings() }).unwrap();
+            let aws = Aws::start_with(Access { credentials, ..server.settings() }).unwrap();
             S3Storage::new(&aws, &*bucket, "x").put("a", b"text").unwrap_err()
         };
         let (key, secret) = servers::ACCESS_KEY;
@@ -305,7 +306,7 @@ mod refusals {
 
     #[test]
     fn no_permission_is_told() {
-        let (storage, faults) = with_faults(Settings::default());
+        let (storage, faults) = with_faults(Access::default());
         faults.rule(&json!({"service": "s3", "error": {"code": "AccessDenied", "status": 403, "message": "Access Denied"}}));
         let uri = storage.uri("a");
         let behind = "; S3 says so too of an object that is not there, if the caller has no s3:ListBucket";
@@ -337,7 +338,7 @@ mod refusals {
 
     #[test]
     fn nobody_listens_there() {
-        let nowhere = Settings { attempts: 1, ..servers::settings("http://127.0.0.1:9") };
+        let nowhere = Access { attempts: 1, ..servers::settings("http://127.0.0.1:9") };
         let storage = S3Storage::new(&Aws::start_with(nowhere).unwrap(), "bucket", "x");
         let error = storage.get("a").unwrap_err();
         assert!(error.to_string().starts_with("s3://bucket/x/a: s3:GetObject: no answer ("), "{error}");

@@ -15,7 +15,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use aws_sdk_s3::types::{BucketLocationConstraint, CreateBucketConfiguration};
-use iotlake::aws::{Aws, Credentials, Settings};
+use iotlake::aws::{Access, Aws, Credentials};
 use iotlake_fixtures::Port;
 use serde_json::Value;
 use tempfile::TempDir;
@@ -110,7 +110,7 @@ impl Server {
     }
 
     /// What [`Server::aws`] is made of, for tests that need other bounds.
-    pub fn settings(&self) -> Settings {
+    pub fn settings(&self) -> Access {
         settings(&self.endpoint)
     }
 
@@ -134,12 +134,12 @@ impl Server {
 }
 
 /// How a client reaches `endpoint`: with the credentials that every server takes, and nothing from the environment.
-pub fn settings(endpoint: &str) -> Settings {
-    Settings {
+pub fn settings(endpoint: &str) -> Access {
+    Access {
         endpoint: Some(endpoint.to_owned()),
         region: Some(REGION.to_owned()),
         credentials: Some(Credentials::new(ACCESS_KEY.0, ACCESS_KEY.1, None, None, "test")),
-        ..Settings::default()
+        ..Access::default()
     }
 }
 

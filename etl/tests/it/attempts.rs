@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use iotlake::backfill::Options;
+use iotlake::error::Hint;
 use iotlake::lake::Lake;
 use iotlake::partition::PartitionBy;
 use iotlake::pipeline::PipelineError;

@@ -360,6 +360,28 @@ fn each_way_a_lake_can_be_damaged_is_found() {
 }
 
 #[test]
+fn field_ids_and_receipts_in_files_are_those_of_the_table() {
+    let lake = good();
+    let key = "_iotlake/catalog/tables/t.json";
+    let text = String::from_utf8(lake.storage.read(key).unwrap().unwrap()).unwrap();
+    // That of `x.y`, which A alone has.
+    let changed = text.replace("\"id\": 18", "\"id\": 99");
+    assert_ne!(changed, text);
+    lake.storage.put(key, changed.as_bytes()).unwrap();
+    let audit = check(&lake, Depth::Footers);
+    assert_eq!(rules(&audit), [Rule::FieldId]);
+    let message = &audit.findings[0].message;
+    assert_eq!(message, "column `x.y` has the field id 18, and in the table the field id 99");
+
+    // The same source in two tables, and the file of one among those of the other.
+    let lake = good();
+    lake.create_table("u", Contract::default());
+    let receipt = lake.ingest("u", A, br#"{"ts":1,"n":0.5,"x":{"y":"z"}}"#);
+    lake.storage.put(&receipt.outputs[0].key, &std::fs::read(file_of_a(&lake)).unwrap()).unwrap();
+    assert_eq!(rules(&check(&lake, Depth::Footers)), [Rule::OutputMetadata]);
+}
+
+#[test]
 fn a_changed_byte_in_the_data_is_found_when_asked_for() {
     let lake = good();
     let mut bytes = std::fs::read(file_of_a(&lake)).unwrap();

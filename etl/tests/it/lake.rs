@@ -44,9 +44,9 @@ impl Lake {
         self.catalog.create_table(&table).unwrap();
     }
 
-    /// Ingests `bytes` as the source `identity`, whose key tells the hour; its receipt.
-    pub fn ingest(&self, table: &str, identity: &str, bytes: &[u8]) -> Receipt {
-        let partition = KeyPattern::default().hour(identity).unwrap_or(Partition::UNKNOWN);
+    /// Ingests `bytes` as the source `source_name`, whose key tells the hour; its receipt.
+    pub fn ingest(&self, table: &str, source_name: &str, bytes: &[u8]) -> Receipt {
+        let partition = KeyPattern::default().hour(source_name).unwrap_or(Partition::UNKNOWN);
         let schema = Arc::new(self.catalog.table(table).unwrap().expect("the table was created").schema);
         let mut parts = Vec::new();
         let mut sink = |part| -> Result<(), std::convert::Infallible> {
@@ -59,7 +59,7 @@ impl Lake {
 
         let mut receipt = Receipt {
             format: Receipt::FORMAT,
-            source: identity.to_owned(),
+            source: source_name.to_owned(),
             etag: None,
             size: bytes.len() as u64,
             digest: Digest::of(bytes),
@@ -67,7 +67,7 @@ impl Lake {
             revision: 0,
             options: ReceiptOptions {
                 partition_by: PartitionBy::Arrival,
-                hour: KeyPattern::default().hour(identity),
+                hour: KeyPattern::default().hour(source_name),
                 compression: Compression::default().word().to_owned(),
             },
             outputs: Vec::new(),
@@ -88,9 +88,16 @@ impl Lake {
         let schema = evolved.table.schema;
         let fit = part.fit(&schema, &limits);
         let part = part.settle(&fit);
-        let identity = receipt.source.clone();
+        let source_name = receipt.source.clone();
         let compression = Compression::default();
-        let encoder = Encoder { source: &identity, options: "{}", compression, parallel: false };
+        let key = Ledger::key(table, &source_name);
+        let encoder = Encoder {
+            source: &source_name,
+            options: "{}",
+            receipt: Some(&key),
+            compression,
+            parallel: false,
+        };
         receipt.counts.records += part.record_count();
         receipt.counts.rows += u64::from(part.rows);
         receipt.counts.rejected += part.rejects.len() as u64;
@@ -98,13 +105,13 @@ impl Lake {
         if part.rows > 0 {
             let file = encoder.encode(&part, &schema).unwrap();
             let table = TableName::rows(table);
-            let output = self.put(&table, partition, &identity, &part, file);
+            let output = self.put(&table, partition, &source_name, &part, file);
             receipt.outputs.push(output);
         }
         if !part.rejects.is_empty() {
             let file = encoder.encode_rejects(&part).unwrap();
             let table = TableName::rejects(table);
-            let output = self.put(&table, partition, &identity, &part, file);
+            let output = self.put(&table, partition, &source_name, &part, file);
             receipt.rejects.push(output);
         }
     }
@@ -113,11 +120,12 @@ impl Lake {
         &self,
         table: &TableName,
         partition: Partition,
-        identity: &str,
+        source_name: &str,
         part: &Part,
         file: EncodedFile,
     ) -> Output {
-        let key = format!("{table}/{}/{}-{}.parquet", partition.folder(), source_hash(identity), part.number);
+        let key =
+            format!("{table}/{}/{}-{}.parquet", partition.folder(), source_hash(source_name), part.number);
         self.storage.put_if_absent(&key, &file.bytes).unwrap();
         let file = DataFile::new(key, partition, file);
         self.catalog.commit(table, std::slice::from_ref(&file)).unwrap();

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use iotlake::audit::Depth;
 use iotlake::backfill;
 use iotlake::decode::OnDamage;
+use iotlake::error::Hint;
 use iotlake::lake::Lake;
 use iotlake::partition::PartitionBy;
 use iotlake::pipeline::PipelineError;

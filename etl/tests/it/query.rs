@@ -2,6 +2,7 @@ use std::collections::BTreeMap;
 
 use iotlake::catalog::Catalog;
 use iotlake::contract;
+use iotlake::error::Hint;
 use iotlake::ledger::{Ledger, Output};
 use iotlake::query::{Answer, Format, QueryError, Session, TABLE_ROWS, TableKind, write};
 use iotlake::view::{ViewType, rigado_view};
@@ -30,7 +31,7 @@ fn json(session: &Session, sql: &str) -> String {
 /// Message and hint of a statement that does not work.
 fn refusal(session: &Session, sql: &str) -> (String, String) {
     let error = session.run(sql).unwrap_err();
-    (error.to_string(), error.hint().unwrap_or_default())
+    (error.to_string(), error.hint().unwrap_or_default().to_owned())
 }
 
 /// Two hours of a device; the first lacks what the second has.

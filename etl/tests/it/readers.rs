@@ -1,6 +1,7 @@
 //! What other readers see in a lake is what `iotlake query` sees.
 
 use std::collections::BTreeMap;
+use std::fmt::Write;
 use std::path::Path;
 use std::process::Command;
 
@@ -10,6 +11,8 @@ use iotlake::catalog::TableName;
 use iotlake::compact::{CompactOptions, Compactor};
 use iotlake::query::{Answer, Session};
 use iotlake_flatten::{Contract, Type};
+use parquet::arrow::arrow_reader::{ArrowReaderOptions, ParquetRecordBatchReaderBuilder};
+use parquet::file::metadata::PageIndexPolicy;
 
 use crate::lake::Lake;
 use crate::support;
@@ -17,15 +20,20 @@ use crate::support;
 /// Rows in the form that `read_lake.py` explains.
 type Row = BTreeMap<String, (String, String)>;
 
-/// The rows of a table as DuckDB, Polars and PyArrow all see them.
-fn read_by_others(root: &Path, table: &str) -> Vec<Row> {
+/// What a script of `readers/` prints about a table.
+fn script(name: &str, root: &Path, arguments: &[&str]) -> String {
     let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
     let python = workspace.join(".venv/bin/python");
     assert!(python.exists(), "{} is missing: run `make venv`", python.display());
-    let script = workspace.join("etl/tests/readers/read_lake.py");
-    let output = Command::new(python).arg(script).arg(root).args([table, "--dump"]).output().unwrap();
+    let script = workspace.join("etl/tests/readers").join(name);
+    let output = Command::new(python).arg(script).arg(root).args(arguments).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    let rows = String::from_utf8(output.stdout).unwrap();
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// The rows of a table as DuckDB, Polars and PyArrow all see them.
+fn read_by_others(root: &Path, table: &str) -> Vec<Row> {
+    let rows = script("read_lake.py", root, &[table, "--dump"]);
     rows.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
@@ -137,4 +145,51 @@ fn every_reader_sees_the_same_rows_of_a_compacted_lake() {
     }
     assert_eq!(found, before.len());
     assert!(session.unread().is_empty(), "{:?}", session.unread());
+}
+
+/// A file of so many rows has page indexes. What they skip must be what nobody asked for.
+#[test]
+fn every_reader_skips_pages_and_misses_no_row() {
+    let rows = 70_000;
+    let lake = Lake::new();
+    lake.create_table("telemetry", Contract::default());
+    let mut text = String::new();
+    for row in 0..rows {
+        // Every seventh has no value, and one stretch has none at all.
+        match row % 7 == 0 || (30_000..40_000).contains(&row) {
+            true => text.push_str("{\"on\":true}\n"),
+            false => writeln!(text, "{{\"ts\":{row},\"device\":\"d{}\"}}", row / 1000).unwrap(),
+        }
+    }
+    let receipt = lake.ingest("telemetry", "s3://raw/2026/03/01/05/a", text.as_bytes());
+    assert_eq!(receipt.outputs.len(), 1);
+    let file = std::fs::File::open(lake.root().join(&receipt.outputs[0].key)).unwrap();
+    let options = ArrowReaderOptions::new().with_page_index_policy(PageIndexPolicy::Required);
+    let reader = ParquetRecordBatchReaderBuilder::try_new_with_options(file, options).unwrap();
+    let pages = reader.metadata().offset_index().unwrap()[0].iter().map(|index| index.page_locations().len());
+    assert!(pages.min() > Some(1));
+
+    let ranges = [(0, rows), (25_000, 45_000), (31_000, 39_000), (69_990, 80_000), (-5, 3)];
+    let session = Session::open(&lake.whole()).unwrap();
+    let ours = ranges.map(|(low, high)| {
+        let between = (low..high)
+            .filter(|row| (0..rows).contains(row) && row % 7 != 0 && !(30_000..40_000).contains(row));
+        let (count, sum) = between.fold((0, 0), |(count, sum), row| (count + 1, sum + row));
+        let sql = format!(
+            "SELECT count(*) AS n, coalesce(sum(ts), 0) AS s FROM telemetry WHERE ts >= {low} AND ts < {high}"
+        );
+        let answer = session.run(&sql).unwrap();
+        let columns = answer.batches[0].columns();
+        let value = |at: usize| columns[at].as_primitive::<Int64Type>().value(0);
+        assert_eq!((value(0), value(1)), (count, sum), "{low}..{high}");
+        (count, sum)
+    });
+    let bounds: Vec<String> =
+        ranges.iter().flat_map(|(low, high)| [low.to_string(), high.to_string()]).collect();
+    let arguments: Vec<&str> =
+        ["telemetry", "ts"].into_iter().chain(bounds.iter().map(String::as_str)).collect();
+    let theirs = script("read_range.py", lake.root(), &arguments);
+    let expected = ["duckdb", "polars", "pyarrow"]
+        .map(|name| ours.map(|(count, sum)| format!("{name} {count} {sum}\n")).concat());
+    assert_eq!(theirs, expected.concat());
 }

@@ -15,26 +15,28 @@ use std::sync::Arc;
 
 use arrow::datatypes::Field;
 use bytes::Bytes;
-use parquet::basic::{self, Encoding, PageType};
+use parquet::basic::{self, Encoding, PageType, Type};
 use parquet::column::page::{CompressedPage, Page, PageWriter};
 use parquet::column::writer::ColumnCloseResult;
 use parquet::data_type::ByteArray;
 use parquet::errors::ParquetError;
 use parquet::file::metadata::{ColumnChunkMetaData, PageEncodingStats};
+use parquet::file::page_index::column_index::ColumnIndexMetaData;
 use parquet::file::statistics::{Statistics, ValueStatistics};
 use parquet::file::writer::{SerializedPageWriter, TrackedWrite};
 use parquet::schema::types::ColumnDescPtr;
 
 use super::bits;
 use super::dictionary::{Dictionary, Worth};
+use super::index::{self, End, PageBounds, PageSpan};
 use super::{Compression, EncodeError};
-use crate::column::{Cells, Texts};
+use crate::column::{Cells, Texts, Values};
 use crate::path::Kind;
 
 /// Rows of a page; a multiple of eight, so that pages begin at whole bytes of a bitmap.
-const PAGE_ROWS: usize = 1 << 16;
+pub(super) const PAGE_ROWS: usize = 1 << 16;
 /// Bytes of text in a page.
-const PAGE_BYTES: usize = 1 << 20;
+pub(super) const PAGE_BYTES: usize = 1 << 20;
 /// Longer texts have no place in statistics.
 const LONGEST_BOUND: usize = 64;
 
@@ -144,10 +146,23 @@ impl Style {
 }
 
 impl Scattered<'_> {
+    /// As [`Column::text_bytes`].
+    pub(super) fn text_bytes(&self) -> usize {
+        let Values::Text(texts) = &self.cells.values else { return 0 };
+        let mut begin = 0;
+        let sizes = self.stretches.iter().map(|rows| {
+            begin = self.cells.seek(begin, rows.start);
+            let end = self.cells.seek(begin, rows.end);
+            texts.size(&(begin..end))
+        });
+        sizes.sum()
+    }
+
     /// As [`Column::write`].
     pub(super) fn write(
         &self,
         rows: usize,
+        is_indexed: bool,
         descriptor: ColumnDescPtr,
         codec: basic::Compression,
         scratch: &mut Scratch,
@@ -157,20 +172,21 @@ impl Scattered<'_> {
         gathered.clear();
         gathered.gather(cells, stretches);
         let column = Column::of_range(field.clone(), &gathered, 0..gathered.len(), 0);
-        let chunk = column.write(rows, descriptor, codec, scratch);
+        let chunk = column.write(rows, is_indexed, descriptor, codec, scratch);
         scratch.gathered[*kind as usize] = Some(gathered);
         chunk
     }
 }
 
 impl Column<'_> {
-    /// Writes the column of a row group with `rows` rows.
+    /// Writes the column of a row group with `rows` rows; with what tells its pages apart, if `is_indexed`.
     ///
     /// # Errors
     /// If a page cannot be compressed or has more than 2 GiB.
     pub(super) fn write(
         &self,
         rows: usize,
+        is_indexed: bool,
         descriptor: ColumnDescPtr,
         codec: basic::Compression,
         scratch: &mut Scratch,
@@ -203,10 +219,12 @@ impl Column<'_> {
         let data_offset = pages.bytes;
         pages.count = 0;
         let mut begin = 0;
+        let mut spans = Vec::new();
         // A chunk has at least one page.
         while begin < rows || pages.count == 0 {
             let (page_rows, values) = self.next_page(begin, rows, style);
-            self.push_page(begin, page_rows, values, style, scratch);
+            self.push_page(begin, page_rows, values.clone(), style, scratch);
+            let offset = pages.bytes;
             let buf = scratch.compressor.compress(&scratch.page)?;
             let header = Page::DataPage {
                 buf,
@@ -217,6 +235,7 @@ impl Column<'_> {
                 statistics: None,
             };
             pages.push(header, scratch.page.len())?;
+            spans.push(PageSpan { rows: page_rows, values, offset, bytes: pages.bytes - offset });
             begin += page_rows;
         }
         stats.push(PageEncodingStats {
@@ -229,6 +248,8 @@ impl Column<'_> {
         if dictionary_offset.is_some() {
             encodings.push(Encoding::PLAIN);
         }
+        let (statistics, column_index) =
+            self.statistics(rows, &spans, is_indexed, style, &mut scratch.dictionary)?;
         let metadata = ColumnChunkMetaData::builder(descriptor)
             .set_compression(codec)
             .set_encodings(encodings)
@@ -238,15 +259,15 @@ impl Column<'_> {
             .set_dictionary_page_offset(dictionary_offset)
             .set_data_page_offset(data_offset as i64)
             .set_page_encoding_stats(stats)
-            .set_statistics(self.statistics(rows, style, &scratch.dictionary))
+            .set_statistics(statistics)
             .build()?;
         let closed = ColumnCloseResult {
             bytes_written: bytes as u64,
             rows_written: rows as u64,
             metadata,
             bloom_filter: None,
-            column_index: None,
-            offset_index: None,
+            column_index,
+            offset_index: is_indexed.then(|| index::of_offsets(&spans)),
         };
         Ok((sink.into_inner()?.into(), closed))
     }
@@ -355,57 +376,66 @@ impl Column<'_> {
         firsts.len() as u32
     }
 
-    /// Least and greatest value, and the number of nulls.
-    fn statistics(&self, rows: usize, style: Style, dictionary: &Dictionary) -> Statistics {
-        let nulls = Some((rows - self.value_at(rows)) as u64);
-        // Where there is a dictionary, its entries are all there is to look at.
-        let entries = matches!(style, Style::Dictionary(_)).then_some(&*dictionary.firsts);
+    /// Bytes of text before compression, of which a page takes so many and no more.
+    pub(super) fn text_bytes(&self) -> usize {
         match &self.values {
-            Content::Doubles(values) => {
-                // There is no NaN in JSON. Zero stands for both zeros, as the format asks.
-                let (least, most) = bounds(values.len(), entries, |at| values[at]).unzip();
-                let least = least.map(|least| if least == 0.0 { -0.0 } else { least });
-                let most = most.map(|most| if most == 0.0 { 0.0 } else { most });
-                Statistics::Double(ValueStatistics::new(least, most, None, nulls, false))
-            }
-            Content::Longs(values) => {
-                let (least, most) = bounds(values.len(), entries, |at| values[at]).unzip();
-                Statistics::Int64(ValueStatistics::new(least, most, None, nulls, false))
-            }
-            Content::Booleans(values) => {
-                let (least, most) = bounds(values.len(), entries, |at| values[at]).unzip();
-                Statistics::Boolean(ValueStatistics::new(least, most, None, nulls, false))
-            }
-            Content::Texts(texts, places) => {
-                let bounds = bounds(places.len(), entries, |at| texts.get(places.start + at));
-                let bounds = bounds.filter(|(a, b)| a.len().max(b.len()) <= LONGEST_BOUND);
-                let (least, most) = bounds.map(|(a, b)| (byte_array(a), byte_array(b))).unzip();
-                Statistics::ByteArray(ValueStatistics::new(least, most, None, nulls, false))
-            }
-            Content::Constant(text) => {
-                let text = (rows > 0).then(|| byte_array(text.as_bytes()));
-                Statistics::ByteArray(ValueStatistics::new(text.clone(), text, None, nulls, false))
-            }
+            Content::Texts(texts, places) => texts.size(places),
+            _ => 0,
         }
     }
-}
 
-/// The least and the greatest of `count` values, or of those at `places`.
-fn bounds<V: Copy + PartialOrd>(
-    count: usize,
-    places: Option<&[u32]>,
-    value: impl Fn(usize) -> V,
-) -> Option<(V, V)> {
-    let wider = |(least, most): (V, V), value: V| {
-        (if value < least { value } else { least }, if value > most { value } else { most })
-    };
-    match places {
-        Some(places) => {
-            let first = value(*places.first()? as usize);
-            Some(places.iter().map(|at| value(*at as usize)).fold((first, first), wider))
+    /// Least and greatest value and the number of nulls, of all rows and of each page.
+    fn statistics(
+        &self,
+        rows: usize,
+        pages: &[PageSpan],
+        is_indexed: bool,
+        style: Style,
+        dictionary: &mut Dictionary,
+    ) -> Result<(Statistics, Option<ColumnIndexMetaData>), ParquetError> {
+        let nulls = Some((rows - self.value_at(rows)) as u64);
+        let dictionary = matches!(style, Style::Dictionary(_)).then_some(dictionary);
+        match &self.values {
+            Content::Doubles(values) => {
+                let of = PageBounds::find(pages, dictionary, |at| values[at]);
+                // There is no NaN in JSON. Zero stands for both zeros, as the format asks.
+                let least = |value: f64| if value == 0.0 { -0.0 } else { value };
+                let most = |value: f64| if value == 0.0 { 0.0 } else { value };
+                let (a, b) = of.all().map(|(a, b)| (least(a), most(b))).unzip();
+                let index = of.index(is_indexed, Type::DOUBLE, |value, end| {
+                    Some(if end == End::Least { least(value) } else { most(value) }.to_le_bytes().to_vec())
+                })?;
+                Ok((Statistics::Double(ValueStatistics::new(a, b, None, nulls, false)), index))
+            }
+            Content::Longs(values) => {
+                let of = PageBounds::find(pages, dictionary, |at| values[at]);
+                let (least, most) = of.all().unzip();
+                let index =
+                    of.index(is_indexed, Type::INT64, |value, _| Some(value.to_le_bytes().to_vec()))?;
+                Ok((Statistics::Int64(ValueStatistics::new(least, most, None, nulls, false)), index))
+            }
+            Content::Booleans(values) => {
+                let of = PageBounds::find(pages, dictionary, |at| values[at]);
+                let (least, most) = of.all().unzip();
+                let index = of.index(is_indexed, Type::BOOLEAN, |value, _| Some(vec![u8::from(value)]))?;
+                Ok((Statistics::Boolean(ValueStatistics::new(least, most, None, nulls, false)), index))
+            }
+            Content::Texts(texts, places) => {
+                let of = PageBounds::find(pages, dictionary, |at| texts.get(places.start + at));
+                let bounds = of.all().filter(|(a, b)| a.len().max(b.len()) <= LONGEST_BOUND);
+                let (least, most) = bounds.map(|(a, b)| (byte_array(a), byte_array(b))).unzip();
+                let index = of.index(is_indexed, Type::BYTE_ARRAY, |text, _| {
+                    (text.len() <= LONGEST_BOUND).then(|| text.to_vec())
+                })?;
+                Ok((Statistics::ByteArray(ValueStatistics::new(least, most, None, nulls, false)), index))
+            }
+            Content::Constant(text) => {
+                let of = PageBounds::constant(pages, text.as_bytes());
+                let (least, most) = of.all().map(|(a, b)| (byte_array(a), byte_array(b))).unzip();
+                let index = of.index(is_indexed, Type::BYTE_ARRAY, |text, _| Some(text.to_vec()))?;
+                Ok((Statistics::ByteArray(ValueStatistics::new(least, most, None, nulls, false)), index))
+            }
         }
-        None if count == 0 => None,
-        None => Some((0..count).map(&value).fold((value(0), value(0)), wider)),
     }
 }
 

@@ -44,6 +44,8 @@ pub(super) struct Dictionary {
     pub(super) ids: Vec<u32>,
     /// For each entry the place of the value that was the first of its kind.
     pub(super) firsts: Vec<u32>,
+    /// For each entry whether a page has it; memory that is used again for one page after the other.
+    pub(super) seen: Vec<bool>,
 }
 
 impl Dictionary {

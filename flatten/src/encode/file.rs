@@ -13,42 +13,79 @@ use std::sync::Arc;
 use arrow::datatypes::Field;
 use parquet::file::writer::SerializedFileWriter;
 
-use super::{EncodeError, Encoder, Source, nullable};
+use super::{EncodeError, Encoder, Source, has_pages, of_own, overflow};
 use crate::column::Cells;
-use crate::layout::{LAYOUT, OVERFLOW, metadata};
+use crate::layout::OVERFLOW;
 use crate::part::{Part, SettledPart};
 use crate::path::{Identity, Kind, Path};
 use crate::schema::{Schema, TableColumn};
 
 /// Writes parts as the row groups of one file.
+///
+/// All columns have to be known when it is opened, since a Parquet file says them once. With [`Encoder`] each part
+/// becomes a file of its own and may bring columns.
+///
+/// ```
+/// use std::sync::Arc;
+/// use iotlake_flatten::{Compression, Contract, Encoder, FileWriter, Flattener, Limits, Options, Part, Schema, Type};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let contract = Contract::empty().declare("t", Type::Double);
+/// let schema = Schema::new(contract);
+/// let mut parts: Vec<Part> = Vec::new();
+/// let mut sink = |part| -> Result<(), std::convert::Infallible> { parts.push(part); Ok(()) };
+/// let mut flattener = Flattener::new(Arc::new(schema.clone()), Options::default());
+/// flattener.push(b"{\"t\":19.5}{\"t\":20,\"other\":true}", &mut sink)?;
+/// flattener.finish(&mut sink)?;
+///
+/// let encoder =
+///     Encoder { source: "stdin", options: "{}", receipt: None, compression: Compression::Zstd, parallel: false };
+/// let mut file = FileWriter::new(encoder, Vec::new(), &schema, true)?;
+/// // No column more than there are: `other` goes to `_overflow`.
+/// let closed = Limits { columns: 0, ..Limits::default() };
+/// for part in parts {
+///     let fit = part.fit(&schema, &closed);
+///     file.push(&part.settle(&fit))?;
+/// }
+/// assert!(file.finish()?.ends_with(b"PAR1"));
+/// # Ok(())
+/// # }
+/// ```
 pub struct FileWriter<'a, W: Write + Send> {
     encoder: Encoder<'a>,
     file: SerializedFileWriter<W>,
     content: Content,
+    /// Whether row groups have page indexes: either all have or none, as the first asks for it. `None` before that.
+    is_indexed: Option<bool>,
     /// No cells, of every kind, for columns that a part does not have.
     empty: Vec<(Kind, Cells)>,
 }
 
 enum Content {
-    Rows { columns: Vec<TableColumn>, overflow: bool },
+    Rows { columns: Vec<TableColumn>, has_overflow: bool },
     Rejects,
 }
 
 impl<'a, W: Write + Send> FileWriter<'a, W> {
-    /// A file for the rows of parts that are settled against `schema`, with all of its columns. Where `overflow` is
+    /// A file for the rows of parts that are settled against `schema`, with all of its columns. Where `has_overflow` is
     /// false there is no column `_overflow`, and a part that needs it is an error.
     ///
     /// # Errors
     /// If `out` does not take the first bytes.
-    pub fn new(encoder: Encoder<'a>, out: W, schema: &Schema, overflow: bool) -> Result<Self, EncodeError> {
+    pub fn new(
+        encoder: Encoder<'a>,
+        out: W,
+        schema: &Schema,
+        has_overflow: bool,
+    ) -> Result<Self, EncodeError> {
         let columns = schema.columns().to_vec();
         let described = serde_json::to_string(&columns).expect("columns are JSON");
         let mut fields = fields_of(&encoder.lineage(std::iter::empty()));
-        if overflow {
-            fields.push(nullable(OVERFLOW, Kind::Json));
+        if has_overflow {
+            fields.push(overflow());
         }
-        fields.extend(columns.iter().map(|column| nullable(&column.name, column.identity.kind)));
-        FileWriter::open(encoder, out, fields, described, Content::Rows { columns, overflow })
+        fields.extend(columns.iter().map(of_own));
+        FileWriter::open(encoder, out, fields, described, Content::Rows { columns, has_overflow })
     }
 
     /// A file for the rejects of parts; its columns are those of [`Encoder::encode_rejects`].
@@ -67,15 +104,9 @@ impl<'a, W: Write + Send> FileWriter<'a, W> {
         described: String,
         content: Content,
     ) -> Result<Self, EncodeError> {
-        let metadata = [
-            (metadata::SOURCE, encoder.source.to_owned()),
-            (metadata::LAYOUT, LAYOUT.to_string()),
-            (metadata::OPTIONS, encoder.options.to_owned()),
-            (metadata::COLUMNS, described),
-        ];
-        let file = encoder.open(out, fields, &metadata)?;
+        let file = encoder.open(out, fields, &[], described)?;
         let empty = Kind::ALL.map(|kind| (kind, Cells::new(kind))).to_vec();
-        Ok(FileWriter { encoder, file, content, empty })
+        Ok(FileWriter { encoder, file, content, is_indexed: None, empty })
     }
 
     /// Appends the rows, or the rejects, of a settled part as one row group; a part without any adds nothing.
@@ -84,8 +115,8 @@ impl<'a, W: Write + Send> FileWriter<'a, W> {
     /// [`EncodeError::NotRegistered`] if the part has a column that the file has not, or if `out` fails.
     pub fn push(&mut self, part: &SettledPart) -> Result<(), EncodeError> {
         let (ready, rows) = match &self.content {
-            Content::Rows { columns, overflow } => {
-                let columns = columns_of(&self.encoder, &self.empty, part, columns, *overflow)?;
+            Content::Rows { columns, has_overflow } => {
+                let columns = columns_of(&self.encoder, &self.empty, part, columns, *has_overflow)?;
                 (columns, part.rows as usize)
             }
             Content::Rejects => (self.encoder.reject_columns(part), part.rejects.len()),
@@ -93,7 +124,8 @@ impl<'a, W: Write + Send> FileWriter<'a, W> {
         if rows == 0 {
             return Ok(());
         }
-        self.encoder.write_row_group(&mut self.file, &ready, rows)
+        let is_indexed = *self.is_indexed.get_or_insert_with(|| has_pages(&ready, rows));
+        self.encoder.write_row_group(&mut self.file, &ready, rows, is_indexed)
     }
 
     /// Writes the footer and gives the writer back.
@@ -111,23 +143,24 @@ fn columns_of<'p>(
     empty: &'p [(Kind, Cells)],
     part: &'p SettledPart,
     columns: &'p [TableColumn],
-    overflow: bool,
+    has_overflow: bool,
 ) -> Result<Vec<Source<'p>>, EncodeError> {
     let empty = |kind: Kind| &empty.iter().find(|(of, _)| *of == kind).expect("every kind is there").1;
     let mut ready = encoder.lineage(part.records.iter().map(|record| *record as i64));
     match part.overflow() {
-        cells if overflow => {
-            ready.push(Source::of_cells(OVERFLOW, cells.unwrap_or(empty(Kind::Json)), Kind::Json));
+        cells if has_overflow => {
+            ready.push(Source::of_cells(overflow(), cells.unwrap_or(empty(Kind::Json))));
         }
         Some(_) => return Err(EncodeError::NotRegistered(Identity::new(Path::new([OVERFLOW]), Kind::Json))),
         None => {}
     }
     let mut filled = 0;
-    for TableColumn { name, identity } in columns {
+    for column in columns {
+        let identity = &column.identity;
         let found = part.columns.binary_search_by(|column| column.identity.cmp(identity));
         let cells = found.map_or_else(|_| empty(identity.kind), |at| &part.columns[at].cells);
         filled += usize::from(found.is_ok());
-        ready.push(Source::of_cells(name, cells, identity.kind));
+        ready.push(Source::of_cells(of_own(column), cells));
     }
     let is_known = |identity: &Identity| columns.iter().any(|column| column.identity == *identity);
     match part.columns.iter().find(|column| filled < part.columns.len() && !is_known(&column.identity)) {
@@ -153,8 +186,13 @@ mod tests {
     use super::*;
     use crate::{Compression, Contract, Flattener, Limits, Options};
 
-    const ENCODER: Encoder<'static> =
-        Encoder { source: "s", options: "{}", compression: Compression::Snappy, parallel: false };
+    const ENCODER: Encoder<'static> = Encoder {
+        source: "s",
+        options: "{}",
+        receipt: None,
+        compression: Compression::Snappy,
+        parallel: false,
+    };
 
     fn parts(schema: &Schema, text: &str) -> Vec<Part> {
         let mut parts = Vec::new();

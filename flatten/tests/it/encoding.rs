@@ -18,8 +18,13 @@ use parquet::file::statistics::Statistics;
 
 use crate::support::{parts, schema};
 
-const ENCODER: Encoder<'_> =
-    Encoder { source: "s3://raw/a", options: "{}", compression: Compression::Snappy, parallel: false };
+const ENCODER: Encoder<'_> = Encoder {
+    source: "s3://raw/a",
+    options: "{}",
+    receipt: None,
+    compression: Compression::Snappy,
+    parallel: false,
+};
 
 fn settle(part: Part, schema: &Schema) -> (SettledPart, Schema) {
     let fit = part.fit(schema, &Limits::default());

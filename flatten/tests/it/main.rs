@@ -7,6 +7,7 @@ mod agreement;
 mod encoding;
 mod examples;
 mod limits;
+mod pages;
 mod record_batches;
 mod resumption;
 mod support;

@@ -33,8 +33,13 @@ fn batch(part: &SettledPart, schema: &Schema) -> RecordBatch {
 
 /// What a reader finds in the file of these parts.
 fn of_file(parts: &[SettledPart], schema: &Schema) -> RecordBatch {
-    let encoder =
-        Encoder { source: SOURCE, options: "{}", compression: Compression::Snappy, parallel: false };
+    let encoder = Encoder {
+        source: SOURCE,
+        options: "{}",
+        receipt: None,
+        compression: Compression::Snappy,
+        parallel: false,
+    };
     let mut file = FileWriter::new(encoder, Vec::new(), schema, true).unwrap();
     parts.iter().for_each(|part| file.push(part).unwrap());
     let file = bytes::Bytes::from(file.finish().unwrap());

@@ -1,6 +1,7 @@
 use iotlake_flatten::{Contract, Kind, Path};
 
 use super::*;
+use crate::error::Hint;
 use crate::partition::PartitionBy;
 use crate::storage::{Durability, LocalStorage, MemoryStorage};
 
@@ -49,6 +50,7 @@ fn a_document_says_only_what_the_table_is() {
   "columns": [
     {
       "name": "ts",
+      "id": 16,
       "path": [
         "ts"
       ],

@@ -32,6 +32,8 @@ const REJECTS_PARAMETER: &str = "iotlake.rejects_of";
 const PATH_PARAMETER: &str = "iotlake.path";
 /// Of a column: their kind.
 const KIND_PARAMETER: &str = "iotlake.kind";
+/// Of a column: its field id in files.
+const ID_PARAMETER: &str = "iotlake.id";
 
 const TABLE_TYPE: &str = "EXTERNAL_TABLE";
 pub(super) const VIEW_TYPE: &str = "VIRTUAL_VIEW";
@@ -160,7 +162,10 @@ fn read_column(column: &Column) -> Result<TableColumn, Flaw> {
     let kind = Kind::ALL.into_iter().find(|kind| kind.word() == word);
     let kind = kind.ok_or_else(|| unreadable(KIND_PARAMETER, word))?;
     check_type(column, kind.into())?;
-    Ok(TableColumn { name: name.to_owned(), identity: Identity::new(path, kind) })
+    // Tables that are older than field ids have none.
+    let id = column.parameters().and_then(|parameters| parameters.get(ID_PARAMETER));
+    let id = id.map(|id| id.parse().map_err(|_| unreadable(ID_PARAMETER, id))).transpose()?;
+    Ok(TableColumn { name: name.to_owned(), id, identity: Identity::new(path, kind) })
 }
 
 fn check_type(column: &Column, expected: ColumnType) -> Result<(), Flaw> {
@@ -278,6 +283,7 @@ fn own_column(own: &TableColumn) -> Column {
         .r#type(ColumnType::from(*kind).hive())
         .parameters(PATH_PARAMETER, path.to_json())
         .parameters(KIND_PARAMETER, kind.word())
+        .parameters(ID_PARAMETER, own.id.expect("every column of a schema has an id").to_string())
         .build()
         .expect("it has a name")
 }

@@ -59,6 +59,24 @@ fn a_change_appends_and_keeps_what_others_wrote() {
 }
 
 #[test]
+fn a_table_that_is_older_than_field_ids_gets_those_of_its_places() {
+    let mut older = definition();
+    for column in older.storage_descriptor.as_mut().unwrap().columns.as_mut().unwrap() {
+        if let Some(parameters) = &mut column.parameters {
+            parameters.remove("iotlake.id");
+        }
+    }
+    assert_eq!(definition::read("readings", &older), Ok(table()));
+    // What grows keeps the older columns as they stand, and the new one has the id that it would have had.
+    let mut after = table();
+    after.schema.register(&Identity::new(Path::dotted("t"), Kind::Double));
+    let input = definition::changed(&older, &after);
+    let columns = input.storage_descriptor().unwrap().columns();
+    assert_eq!(columns[5].parameters().unwrap()["iotlake.id"], "18");
+    assert_eq!(definition::read("readings", &stored(input)), Ok(after));
+}
+
+#[test]
 fn what_is_wrong_with_a_definition_is_named() {
     type Edit = fn(&mut Definition);
     type EditColumns = fn(&mut Vec<Column>);
@@ -99,7 +117,7 @@ fn what_is_wrong_with_a_definition_is_named() {
     for (edit, expected) in parameters {
         assert_eq!(flaw(&edit), expected);
     }
-    let of_columns: [(EditColumns, &str); 4] = [
+    let of_columns: [(EditColumns, &str); 6] = [
         (
             |columns| columns[3].r#type = Some("int".to_owned()),
             "column `ts` has type int, but its files have bigint: the type of a column never changes",
@@ -112,6 +130,14 @@ fn what_is_wrong_with_a_definition_is_named() {
         (
             |columns| set_of(&mut columns[3], "iotlake.kind", "int"),
             "parameter `iotlake.kind` of column `ts` cannot be read: int",
+        ),
+        (
+            |columns| set_of(&mut columns[3], "iotlake.id", "first"),
+            "parameter `iotlake.id` of column `ts` cannot be read: first",
+        ),
+        (
+            |columns| set_of(&mut columns[4], "iotlake.id", "16"),
+            "column `device.id` has the field id 16, which is taken",
         ),
     ];
     for (edit, expected) in of_columns {

@@ -64,8 +64,13 @@ fn take(stored: &[u8], part_bytes: u64, known: Known<'_>, second: &[u8]) -> (Tak
         fit.register.iter().for_each(|identity| _ = schema.register(identity));
         let part = part.settle(&fit);
         rejects.extend(part.rejects.iter().map(|reject| reject.reason.code()));
-        let encoder =
-            Encoder { source: "s", options: "{}", compression: Compression::Snappy, parallel: false };
+        let encoder = Encoder {
+            source: "s",
+            options: "{}",
+            receipt: None,
+            compression: Compression::Snappy,
+            parallel: false,
+        };
         let file = bytes::Bytes::from(encoder.encode(&part, &schema).unwrap().bytes);
         let file = SerializedFileReader::new(file).unwrap();
         rows.extend(file.get_row_iter(None).unwrap().map(|row| row.unwrap().to_string()));

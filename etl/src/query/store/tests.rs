@@ -1,6 +1,7 @@
 use object_store::ObjectStoreExt;
 
 use super::*;
+use crate::error::Hint;
 use crate::storage::{Body, MemoryStorage, Put, Swap, Visitor};
 
 const KEY: &str = "t/year=2026/a.parquet";

@@ -4,10 +4,11 @@ use std::io::Read;
 use std::time::Duration;
 
 use super::*;
+use iotlake::error::Hint;
 
 #[test]
 fn slow_down_is_waited_out() {
-    let (storage, faults) = with_faults(Settings::default());
+    let (storage, faults) = with_faults(Access::default());
     for operation in ["PutObject", "GetObject", "HeadObject", "ListObjectsV2", "DeleteObject"] {
         faults.rule(&on(
             operation,
@@ -25,7 +26,7 @@ fn slow_down_is_waited_out() {
 
 #[test]
 fn slow_down_without_end_is_told() {
-    let (storage, faults) = with_faults(Settings { attempts: 2, ..Settings::default() });
+    let (storage, faults) = with_faults(Access { attempts: 2, ..Access::default() });
     faults.rule(&json!({"service": "s3", "error": {"code": "SlowDown", "status": 503, "message": "Reduce your request rate."}}));
     let error = storage.put("a", b"text").unwrap_err();
     let uri = storage.uri("a");
@@ -39,7 +40,7 @@ fn slow_down_without_end_is_told() {
 
 #[test]
 fn failures_of_the_service_are_tried_again() {
-    let (storage, faults) = with_faults(Settings::default());
+    let (storage, faults) = with_faults(Access::default());
     faults.rule(&json!({"service": "s3", "times": 2, "error": {"code": "InternalError", "status": 500}}));
     assert_eq!(storage.put_if_absent("a", b"text").unwrap(), Put::Created);
     faults.rule(&json!({"service": "s3", "times": 2, "reset": true}));
@@ -49,7 +50,7 @@ fn failures_of_the_service_are_tried_again() {
 
 #[test]
 fn a_body_that_breaks_off_is_fetched_on() {
-    let (storage, faults) = with_faults(Settings::default());
+    let (storage, faults) = with_faults(Access::default());
     let content = bytes(5 * MIB + 7);
     storage.put("a", &content).unwrap();
     // Cut cleanly, so that it looks like the end; cut by a reset; and more than once.
@@ -69,7 +70,7 @@ fn a_body_that_breaks_off_is_fetched_on() {
 
 #[test]
 fn a_body_that_always_breaks_off_is_short() {
-    let (storage, faults) = with_faults(Settings::default());
+    let (storage, faults) = with_faults(Access::default());
     storage.put("a", &bytes(MIB)).unwrap();
     faults.rule(&on("GetObject", json!({"response": {"abort_bytes": 1000}})));
     let error = storage.read("a").unwrap_err();
@@ -83,7 +84,7 @@ fn a_body_that_always_breaks_off_is_short() {
 
 #[test]
 fn a_body_does_not_go_on_in_another_version() {
-    let (storage, faults) = with_faults(Settings::default());
+    let (storage, faults) = with_faults(Access::default());
     storage.put("a", &bytes(5 * MIB)).unwrap();
     faults.rule(&on("GetObject", json!({"times": 1, "response": {"abort_frac": 0.5}})));
     let mut body = storage.get("a").unwrap();
@@ -96,7 +97,7 @@ fn a_body_does_not_go_on_in_another_version() {
 
 #[test]
 fn damaged_bytes_are_found() {
-    let (storage, faults) = with_faults(Settings::default());
+    let (storage, faults) = with_faults(Access::default());
     storage.put("a", &bytes(MIB)).unwrap();
     faults.rule(&on("GetObject", json!({"times": 1, "response": {"corrupt_bytes": 3}})));
     let error = storage.read("a").unwrap_err();
@@ -108,7 +109,7 @@ fn damaged_bytes_are_found() {
 fn a_server_that_does_not_answer_is_given_up() {
     let second = Duration::from_secs(1);
     let (storage, faults) =
-        with_faults(Settings { attempts: 2, first_byte: second, attempt: second, ..Settings::default() });
+        with_faults(Access { attempts: 2, first_byte: second, attempt: second, ..Access::default() });
     faults.rule(&json!({"service": "s3", "timeout_ms": 60_000}));
     for result in [storage.head("a").map(drop), storage.put("a", b"text")] {
         let error = result.unwrap_err();
@@ -122,7 +123,7 @@ fn a_server_that_does_not_answer_is_given_up() {
 
 #[test]
 fn a_write_that_is_put_off_is_tried_again() {
-    let (storage, faults) = with_faults(Settings::default());
+    let (storage, faults) = with_faults(Access::default());
     let rule = |operation: &str| {
         on(
             operation,
@@ -144,7 +145,7 @@ fn a_write_that_is_put_off_is_tried_again() {
 
 #[test]
 fn a_write_that_is_put_off_for_ever_is_an_error() {
-    let (storage, faults) = with_faults(Settings::default());
+    let (storage, faults) = with_faults(Access::default());
     faults.rule(&on("PutObject", json!({"error": {"code": "ConditionalRequestConflict", "status": 409}})));
     let error = storage.put_if_absent("a", b"text").unwrap_err();
     let uri = storage.uri("a");
@@ -158,7 +159,7 @@ fn a_write_that_is_put_off_for_ever_is_an_error() {
 
 #[test]
 fn a_reply_that_is_lost_changes_no_answer() {
-    let (storage, faults) = with_faults(Settings::default());
+    let (storage, faults) = with_faults(Access::default());
     // The request arrives and is granted; the answer does not come.
     let lost = |operation: &str| {
         faults.clear();
@@ -185,7 +186,7 @@ fn a_reply_that_is_lost_changes_no_answer() {
 
 #[test]
 fn many_readers_and_writers_get_through_a_bad_day() {
-    let (storage, faults) = with_faults(Settings::default());
+    let (storage, faults) = with_faults(Access::default());
     faults.rule(
         &json!({"service": "s3", "probability": 0.1, "error": {"code": "InternalError", "status": 500}}),
     );
