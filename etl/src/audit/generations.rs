@@ -15,7 +15,7 @@ use crate::generation::{Folder, GenerationError, Generations, Manifest};
 use crate::ledger::Output;
 use crate::partition::Partition;
 use crate::place::Place;
-use crate::storage::{ObjectMeta, Storage};
+use crate::storage::{ObjectMeta, Storage, StorageError};
 
 /// What is known of partitions that have a generation.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -124,7 +124,17 @@ impl Shown {
             return Ok(checked);
         };
         let mut found = Vec::new();
-        checked.facts = file::check(of.storage, meta, of.expected, Writer::Generation, &mut found)?;
+        checked.facts = match file::check(of.storage, meta, of.expected, Writer::Generation, &mut found) {
+            // Swept since it was listed, or lost.
+            Err(StorageError::NotFound { uri }) => {
+                if self.stands(of, folder.partition)? {
+                    let message = format!("{uri} is gone since it was listed; its manifest names it");
+                    checked.findings.push(Finding::new(Rule::Generation, &meta.key, message));
+                }
+                return Ok(Checked { is_data: false, ..checked });
+            }
+            facts => facts?,
+        };
         let mut find = |message: String| found.push(Finding::new(Rule::Generation, &meta.key, message));
         let Output { bytes, rows, digest, .. } = output;
         if meta.size != *bytes {

@@ -33,8 +33,7 @@ use crate::catalog::TableName;
 use crate::lake::Lake;
 
 pub use error::QueryError;
-use receipts::Receipts;
-pub use receipts::Unread;
+pub use receipts::{Receipts, Unread};
 use store::LakeStore;
 use write::AnswerWriter;
 pub use write::{Format, TABLE_ROWS, write};

@@ -19,5 +19,7 @@ mod proofs;
 mod query;
 #[cfg(feature = "query")]
 mod readers;
+#[cfg(feature = "query")]
+mod replaced;
 mod support;
 mod writers;
