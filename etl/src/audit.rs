@@ -248,7 +248,7 @@ impl TableAudit<'_> {
             }
         }
         if let Some(shown) = self.shown {
-            shown.check(self, catalog, listed, audit)?;
+            rows -= shown.check(self, catalog, listed, audit)?.min(rows);
             there.extend(shown.partitions());
         }
         let registered: BTreeSet<_> = catalog.partitions(self.name)?.into_iter().collect();
@@ -309,13 +309,15 @@ impl TableAudit<'_> {
             }
         }
         // Those who read through the catalog read its rows in the generation, those of its source before, or none.
-        checked.is_hidden = self.shown.is_some_and(|shown| {
+        let is_contained = self.shown.is_some_and(|shown| shown.is_contained(&meta.key));
+        let is_in_generation = self.shown.is_some_and(|shown| {
             checked
                 .partition
                 .zip(named.as_ref())
                 .is_some_and(|(partition, named)| shown.has(partition, &named.hash))
         });
-        let is_contained = self.shown.is_some_and(|shown| shown.is_contained(&meta.key));
+        // But for those of a source that was ingested anew since: they are read, and what the generation has is not.
+        checked.is_hidden = is_contained || (is_in_generation && self.claims.of(&meta.key).is_none());
         match self.claims.of(&meta.key) {
             None if is_contained => {}
             Some(claim) => {

@@ -1,15 +1,15 @@
 //! Many sources into one table.
 //!
 //! In comes a plan; its sources are processed by a number of jobs side by side, each by [`crate::pipeline`]. One source
-//! that fails does not stop the others. What comes out adds up: every source is done, was done already, failed or was
-//! not reached.
+//! that fails does not stop the others, unless the lake itself takes no more: then none is begun any more. What comes out
+//! adds up: every source is done, was done already, failed or was not reached.
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;
 use std::sync::PoisonError;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use iotlake_flatten::{Contract, Schema};
+use iotlake_flatten::{Contract, Part, Schema};
 
 use crate::catalog::{CatalogError, Table};
 use crate::error::Error;
@@ -18,7 +18,7 @@ use crate::pipeline::{
     Columns, Counts, Ingested, Leftovers, Pipeline, PipelineError, Remark, Run, Shared, Status, Unrenewed,
     Watch,
 };
-use crate::plan::Plan;
+use crate::plan::{Plan, Unlisted};
 use crate::source::{KeyPattern, SourceObject};
 use crate::storage::Storage;
 use crate::turns::Turns;
@@ -43,6 +43,9 @@ pub struct Options {
 pub trait Observer: Sync {
     /// So many more bytes of sources, as stored, were read.
     fn read(&self, _stored_bytes: u64) {}
+
+    /// So many more rows were made of sources; they may still not be written.
+    fn rows(&self, _rows: u64) {}
 
     /// A source has come to its end.
     fn source(&self, _source: &SourceObject, _result: &Result<Ingested, PipelineError>) {}
@@ -81,6 +84,16 @@ pub struct Summary {
 }
 
 impl Summary {
+    /// Before anything is done. What could not be listed has failed.
+    fn of(plan: &Plan) -> Summary {
+        let failed = plan.unlisted.iter().map(|unlisted| {
+            let Unlisted { uri, message, hint } = unlisted.clone();
+            (uri, PipelineError::Unlisted { message, hint })
+        });
+        let sources = (plan.sources.len() + plan.unlisted.len()) as u64;
+        Summary { sources, failed: failed.collect(), ..Summary::default() }
+    }
+
     /// Whether every record is a row or a reject and every source came to one end.
     pub fn balances(&self) -> bool {
         let ended = self.done + self.already_done + self.failed.len() as u64 + self.not_reached;
@@ -129,13 +142,14 @@ pub fn backfill(
     let shared = Shared::with_leftovers(table, leftovers);
     let turns = Turns::default();
     let next = AtomicUsize::new(0);
-    let summary = Mutex::new(Summary { sources: plan.sources.len() as u64, ..Summary::default() });
+    let summary = Mutex::new(Summary::of(plan));
+    let is_broken = AtomicBool::new(false);
     let work = || {
         loop {
             let index = next.fetch_add(1, Ordering::Relaxed);
             let Some(source) = plan.sources.get(index) else { break };
             let turn = turns.enter(index);
-            let is_stopped = || stop.load(Ordering::Relaxed);
+            let is_stopped = || stop.load(Ordering::Relaxed) || is_broken.load(Ordering::Relaxed);
             let watch = Reading { stop, observer };
             let pipeline = Pipeline { lake, from, run, shared: &shared, watch: &watch };
             let result = if is_stopped() {
@@ -145,6 +159,9 @@ pub fn backfill(
                 pipeline.process(source, &turn)
             };
             drop(turn);
+            if result.as_ref().is_err_and(PipelineError::ends_all) {
+                is_broken.store(true, Ordering::Relaxed);
+            }
             observer.source(source, &result);
             summary.lock().unwrap_or_else(PoisonError::into_inner).add(source, result);
         }
@@ -176,6 +193,10 @@ struct Reading<'a> {
 impl Watch for Reading<'_> {
     fn read(&self, stored_bytes: u64) {
         self.observer.read(stored_bytes);
+    }
+
+    fn part(&self, part: &Part) {
+        self.observer.rows(u64::from(part.rows));
     }
 
     fn is_stopped(&self) -> bool {

@@ -8,7 +8,9 @@
 //!
 //! What must stay true: a file is an input only if a receipt names it that was read after it was said that somebody is at the
 //! number. Whoever changes a receipt looks for that word afterwards ([`Compactor::refresh`]): so one of the two sees the
-//! other, and no generation shows rows that a receipt does not name any more without somebody making the next.
+//! other, and no generation comes to show rows that a receipt does not name any more without somebody making the next. That
+//! word is taken back only once the number is taken. Should a generation show such rows after all, for whoever changed the
+//! receipt was killed, readers by receipts leave them out, and the next run over the partition makes one without them.
 
 mod choose;
 mod error;
@@ -25,8 +27,8 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use iotlake_flatten::Compression;
 use iotlake_flatten::layout::LAYOUT;
+use iotlake_flatten::{Compression, Schema};
 
 use crate::catalog::{CatalogError, DataFile, TableName};
 use crate::digest::source_hash;
@@ -38,6 +40,7 @@ use choose::{Chosen, Look};
 pub use error::CompactError;
 use make::Make;
 use spill::Spills;
+use survey::Replaced;
 pub use survey::{Survey, survey};
 pub use sweep::Swept;
 
@@ -70,6 +73,8 @@ impl CompactOptions {
     pub const SETTLED: Duration = Duration::from_secs(2 * 60 * 60);
     /// Longer than any query runs, and than Athena keeps a plan.
     pub const GRACE: Duration = Duration::from_secs(24 * 60 * 60);
+    /// In a folder: longer than most queries run, and short enough that whoever reads by path soon sees no row twice.
+    pub const LOCAL_GRACE: Duration = Duration::from_secs(10 * 60);
 
     /// The defaults; what does not fit into memory goes to `spill`.
     pub fn new(spill: PathBuf) -> CompactOptions {
@@ -131,7 +136,7 @@ pub struct Compactor<'a> {
 struct Task<'a> {
     table: &'a str,
     partition: Partition,
-    /// Sources that were ingested anew.
+    /// Sources of which new receipts stand, where whoever put them asks.
     again: &'a [String],
 }
 
@@ -156,7 +161,7 @@ impl<'a> Compactor<'a> {
                 self.place(table, partition)?;
             }
             // Most partitions are closed and compact: they shall cost no effect.
-            if !self.is_due(&task, before.as_ref())? {
+            if !self.is_due(&task, before.as_ref())? && !self.is_stale(table, before.as_ref())? {
                 return Ok(Outcome::Nothing { waiting: 0 });
             }
             match self.advance(&task, &numbers, before.as_ref()) {
@@ -259,6 +264,25 @@ impl<'a> Compactor<'a> {
         Ok(files > usize::from(before.is_none()))
     }
 
+    /// Whether the generation has sources otherwise than their receipts say.
+    fn is_stale(&self, table: &str, before: Option<&Held>) -> Result<bool, CompactError> {
+        let Some(before) = before else { return Ok(false) };
+        Ok(Replaced::of(self.lake, table)?.stale_in(&before.manifest)? > 0)
+    }
+
+    /// The sources that the generation shows and that were replaced or removed at some time: of these a receipt may say
+    /// something else.
+    fn marked(&self, task: &Task<'_>, before: Option<&Held>) -> Result<Vec<String>, CompactError> {
+        let Some(before) = before else { return Ok(Vec::new()) };
+        let ledger = self.lake.ledger();
+        let shown = before.manifest.sources();
+        let mut names = Vec::new();
+        for hash in ledger.replaced(task.table)?.iter().filter(|hash| shown.contains(*hash)) {
+            names.extend(ledger.replaced_name(task.table, hash)?);
+        }
+        Ok(names)
+    }
+
     /// Makes the next generation behind `before`, if it shows something else.
     fn advance(
         &self,
@@ -267,19 +291,22 @@ impl<'a> Compactor<'a> {
         before: Option<&Held>,
     ) -> Result<Outcome, CompactError> {
         let Task { table: name, partition, again } = *task;
-        let table = self.lake.catalog.table(name)?;
-        let table = table.ok_or_else(|| CatalogError::NoTable { name: name.to_owned() })?;
         let number = numbers.newest() + 1;
         self.generations.begin(name, partition, number)?;
         let manifest_before = before.map(|held| &held.manifest);
         let (storage, ledger) = (&*self.lake.storage, self.lake.ledger());
         let look = Look { storage, ledger: &ledger, table: name, partition, before: manifest_before };
-        let chosen = match look.choose(again) {
+        let mut asked = self.marked(task, before)?;
+        asked.extend(again.iter().filter(|source| !asked.contains(source)).cloned().collect::<Vec<_>>());
+        let chosen = match look.choose(&asked) {
             Err(error) => return self.gone(task, number, error),
             Ok(chosen) => chosen,
         };
+        // Behind the receipts: it has the columns of every file that they name.
+        let table = self.lake.catalog.table(name)?;
+        let table = table.ok_or_else(|| CatalogError::NoTable { name: name.to_owned() })?;
         let is_worth_it = chosen.is_changed() && (before.is_some() || chosen.fresh.len() > 1);
-        let mut manifest = self.manifest(task, number, before, &table.schema.contract().sort, &chosen);
+        let mut manifest = self.manifest(task, number, before, &table.schema, &chosen);
         if is_worth_it {
             let folder = Folder { partition, number, plan: manifest.plan() };
             manifest.folder = Some(folder.name());
@@ -317,7 +344,7 @@ impl<'a> Compactor<'a> {
         task: &Task<'_>,
         number: u32,
         before: Option<&Held>,
-        sort: &[iotlake_flatten::Path],
+        schema: &Schema,
         chosen: &Chosen,
     ) -> Manifest {
         let mut removed = BTreeMap::new();
@@ -332,8 +359,9 @@ impl<'a> Compactor<'a> {
             previous: before.map(|held| held.digest.clone()),
             writer: format!("iotlake {} layout {LAYOUT}", env!("CARGO_PKG_VERSION")),
             options: GenerationOptions {
-                sort: sort.to_vec(),
+                sort: schema.contract().sort.clone(),
                 compression: self.options.compression.word().to_owned(),
+                columns: schema.columns().len(),
                 file_bytes: self.options.file_bytes,
             },
             folder: None,

@@ -3,7 +3,8 @@
 //! In comes a source, plain or compressed; out come a file with a row group for each part and, if there are any, a file
 //! of rejects. A Parquet file has one list of columns for all of its row groups, so the list has to be known before the
 //! first: a source that can be read twice is read once for its columns ([`discover`]) and once for its rows
-//! ([`convert`]); one that cannot has the columns of its contract, and every other field goes to `_overflow`.
+//! ([`convert`]); one that cannot has the columns of its first part, or of its contract alone, and every other field goes
+//! to `_overflow`.
 //!
 //! What must stay true: nothing is lost, `records = rows + rejected`; memory is that of one part, whatever the source.
 
@@ -47,6 +48,8 @@ pub struct Columns {
     digest: Option<String>,
     /// Where that source is damaged: rows are only taken from before.
     damage: Option<Damage>,
+    /// Whether the first part may still add its own.
+    is_open: bool,
 }
 
 /// What came of a source.
@@ -118,9 +121,23 @@ impl Hint for ConvertError {
 }
 
 impl Columns {
-    /// Those of `declared`, and `_overflow` for all other fields: for a source that can be read only once.
+    /// Those of `declared`, and `_overflow` for all other fields: for a source that can be read only once, and a contract
+    /// that is complete.
     pub fn declared(declared: Schema) -> Columns {
-        Columns { schema: declared.clone(), declared, overflow: true, digest: None, damage: None }
+        Columns {
+            schema: declared.clone(),
+            declared,
+            overflow: true,
+            digest: None,
+            damage: None,
+            is_open: false,
+        }
+    }
+
+    /// Those of `declared` and of the first part, and `_overflow` for what comes only later: for a source that can be
+    /// read only once, and of which nothing is known.
+    pub fn of_first_part(declared: Schema) -> Columns {
+        Columns { is_open: true, ..Columns::declared(declared) }
     }
 }
 
@@ -137,7 +154,7 @@ pub fn discover(
 ) -> Result<Columns, ConvertError> {
     let mut schema = declared.clone();
     let mut overflow = false;
-    let mut sink = |part: Part| -> Result<SettledPart, ConvertError> {
+    let mut sink = |part: Part, _is_all: bool| -> Result<SettledPart, ConvertError> {
         let fit = part.fit(&schema, &settings.limits);
         for identity in &fit.register {
             schema.register(identity);
@@ -148,7 +165,7 @@ pub fn discover(
     };
     let known = damage.as_ref().map_or(Known::Nothing, Known::Damaged);
     let stored = read(source, &declared, known, settings, &mut sink)?;
-    Ok(Columns { declared, schema, overflow, digest: Some(stored.digest), damage })
+    Ok(Columns { declared, schema, overflow, digest: Some(stored.digest), damage, is_open: false })
 }
 
 /// Writes the rows of a source to `out`, and its rejects, if there are any, to what `rejects` opens.
@@ -157,7 +174,7 @@ pub fn discover(
 /// See [`ConvertError`]. What was written until then is not a file.
 pub fn convert<W: Write + Send, R: Write + Send>(
     source: impl Read,
-    columns: &Columns,
+    mut columns: Columns,
     settings: &ConvertOptions<'_>,
     out: W,
     mut rejects: impl FnMut() -> io::Result<R>,
@@ -169,13 +186,20 @@ pub fn convert<W: Write + Send, R: Write + Send>(
         compression: settings.compression,
         parallel: false,
     };
-    let mut rows_file = FileWriter::new(encoder, out, &columns.schema, columns.overflow)?;
+    let declared = columns.declared.clone();
+    let (damage, digest) = (columns.damage.take(), columns.digest.take());
+    let mut out = Some(out);
+    let mut open_rows = |columns: &Columns| {
+        let out = out.take().expect("the file is opened once");
+        FileWriter::new(encoder, out, &columns.schema, columns.overflow)
+    };
+    let mut rows_file: Option<FileWriter<'_, W>> = None;
     let mut rejects_file: Option<FileWriter<'_, R>> = None;
     // Nothing registers any more: what has no column goes to the overflow of its object.
     let closed = Limits { columns: 0, ..settings.limits };
     let mut counts = Counts::default();
     let mut rejects_by_reason = BTreeMap::new();
-    let mut sink = |part: Part| -> Result<SettledPart, ConvertError> {
+    let mut sink = |part: Part, is_all: bool| -> Result<SettledPart, ConvertError> {
         let last_row = part.records.last().copied().unwrap_or(0);
         let last_reject = part.rejects.last().map_or(0, |reject| reject.record);
         counts.records = counts.records.max(last_row).max(last_reject);
@@ -185,9 +209,21 @@ pub fn convert<W: Write + Send, R: Write + Send>(
         for reject in &part.rejects {
             *rejects_by_reason.entry(reject.reason.code()).or_default() += 1;
         }
-        let fit = part.fit(&columns.schema, &closed);
+        let is_open = std::mem::take(&mut columns.is_open);
+        let fit = part.fit(&columns.schema, if is_open { &settings.limits } else { &closed });
+        for identity in &fit.register {
+            columns.schema.register(identity);
+        }
         let part = part.settle(&fit);
-        rows_file.push(&part)?;
+        if is_open {
+            // Of parts that come later nothing is known.
+            columns.overflow = !is_all || part.overflow().is_some();
+        }
+        let file = match &mut rows_file {
+            Some(file) => file,
+            None => rows_file.insert(open_rows(&columns)?),
+        };
+        file.push(&part)?;
         if !part.rejects.is_empty() {
             let file = match &mut rejects_file {
                 Some(file) => file,
@@ -200,22 +236,29 @@ pub fn convert<W: Write + Send, R: Write + Send>(
         }
         Ok(part)
     };
-    let known = match (&columns.damage, &columns.digest) {
+    let known = match (&damage, &digest) {
         (Some(damage), _) => Known::Damaged(damage),
         (None, Some(digest)) => Known::Whole(digest),
         (None, None) => Known::Nothing,
     };
-    let stored = read(source, &columns.declared, known, settings, &mut sink)?;
+    let stored = read(source, &declared, known, settings, &mut sink)?;
     let Counts { records, rows, rejected, .. } = counts;
     if !counts.balances() {
         return Err(ConvertError::Unbalanced { records, rows, rejected });
     }
+    let rows_file = match rows_file {
+        Some(file) => file,
+        None => {
+            columns.overflow &= !columns.is_open;
+            open_rows(&columns)?
+        }
+    };
     rows_file.finish()?.flush().map_err(|error| EncodeError::Parquet(error.into()))?;
     if let Some(file) = rejects_file {
         file.finish()?.flush().map_err(ConvertError::Rejects)?;
     }
     let (bytes_stored, bytes_decoded) = (stored.size, stored.decoded);
-    let new_columns = (columns.schema.columns().len() - columns.declared.columns().len()) as u64;
+    let new_columns = (columns.schema.columns().len() - declared.columns().len()) as u64;
     let counts = Counts { bytes_stored, bytes_decoded, new_columns, ..counts };
     Ok(Converted { counts, rejects_by_reason })
 }
@@ -226,7 +269,7 @@ fn read(
     declared: &Schema,
     known: Known<'_>,
     settings: &ConvertOptions<'_>,
-    sink: &mut impl FnMut(Part) -> Result<SettledPart, ConvertError>,
+    sink: &mut impl FnMut(Part, bool) -> Result<SettledPart, ConvertError>,
 ) -> Result<Stored, ConvertError> {
     let source_name = || settings.source.to_owned();
     let failed = |error| match error {
@@ -237,8 +280,8 @@ fn read(
     let options = Options { threads: settings.threads, limits: settings.limits, ..Options::default() };
     let flattener = Flattener::new(Arc::new(declared.clone()), options);
     let spares = flattener.spares();
-    let sink = &mut |part: Part, _is_all: bool| -> Result<(), ConvertError> {
-        spares.give_back(sink(part)?);
+    let sink = &mut |part: Part, is_all: bool| -> Result<(), ConvertError> {
+        spares.give_back(sink(part, is_all)?);
         Ok(())
     };
     // A file that was begun is thrown away if the source turns out to be damaged, so that nothing has to be looked
@@ -248,5 +291,42 @@ fn read(
         Err(Unreadable::Damaged(damage)) => Err(ConvertError::Damaged { source_name: source_name(), damage }),
         Err(Unreadable::Failed(error)) => Err(failed(error)),
         Err(Unreadable::Caller(error)) => Err(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use iotlake_flatten::Contract;
+
+    use super::*;
+
+    #[test]
+    fn what_comes_only_later_goes_to_the_overflow() {
+        let first = "{\"a\":1}\n".repeat(1000);
+        let settings = ConvertOptions {
+            source: "-",
+            compression: Compression::Snappy,
+            threads: 1,
+            output_limit: u64::MAX,
+            limits: Limits::default(),
+        };
+        let columns = |text: &str| {
+            let declared = Schema::new(Contract { part_bytes: 4096, ..Contract::empty() });
+            let mut out = Vec::new();
+            let no_rejects = || -> io::Result<Vec<u8>> { panic!("there are none") };
+            let converted =
+                convert(text.as_bytes(), Columns::of_first_part(declared), &settings, &mut out, no_rejects);
+            let counts = converted.unwrap().counts;
+            assert_eq!(counts.records, text.lines().count() as u64);
+            let reader = parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder::try_new(
+                bytes::Bytes::from(out),
+            );
+            let names: Vec<_> =
+                reader.unwrap().schema().fields().iter().map(|field| field.name().clone()).collect();
+            names.join(" ")
+        };
+        assert_eq!(columns("{\"a\":1}\n{\"b\":2}\n"), "_source _record a b");
+        assert_eq!(columns(&(first + "{\"b\":2}\n")), "_source _record _overflow a");
+        assert_eq!(columns(""), "_source _record");
     }
 }

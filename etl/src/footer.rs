@@ -20,10 +20,20 @@ pub(crate) fn read(
     storage: &dyn Storage,
     meta: &ObjectMeta,
 ) -> Result<Result<ParquetMetaData, String>, StorageError> {
-    if meta.size < TRAILER + 4 {
-        return Ok(Err(format!("is no Parquet file: it has {} bytes", meta.size)));
+    Ok(read_end(storage, &meta.key, meta.size)?.map(|(footer, _)| footer))
+}
+
+/// The footer of the file `key` of so many bytes, and the end of the file that was read for it, which mostly is the whole of a
+/// small one; or why it is none.
+pub(crate) fn read_end(
+    storage: &dyn Storage,
+    key: &str,
+    size: u64,
+) -> Result<Result<(ParquetMetaData, Vec<u8>), String>, StorageError> {
+    if size < TRAILER + 4 {
+        return Ok(Err(format!("is no Parquet file: it has {size} bytes")));
     }
-    let mut tail = storage.get_range(&meta.key, meta.size.saturating_sub(TAIL)..meta.size)?;
+    let mut tail = storage.get_range(key, size.saturating_sub(TAIL)..size)?;
     let Some((_, trailer)) = tail.split_last_chunk::<8>() else {
         return Ok(Err("is no Parquet file".to_owned()));
     };
@@ -31,15 +41,18 @@ pub(crate) fn read(
         return Ok(Err("is no Parquet file, or is cut off: it does not end with PAR1".to_owned()));
     }
     let length = u64::from(u32::from_le_bytes([trailer[0], trailer[1], trailer[2], trailer[3]]));
-    if length + TRAILER > meta.size {
-        return Ok(Err(format!("has a footer of {length} bytes in a file of {}", meta.size)));
+    if length + TRAILER > size {
+        return Ok(Err(format!("has a footer of {length} bytes in a file of {size}")));
     }
     if length + TRAILER > TAIL {
-        tail = storage.get_range(&meta.key, meta.size - TRAILER - length..meta.size)?;
+        tail = storage.get_range(key, size - TRAILER - length..size)?;
     }
     let end = tail.len() - TRAILER as usize;
     let footer = ParquetMetaDataReader::decode_metadata(&tail[end - length as usize..end]);
-    Ok(footer.map_err(|error| format!("has a footer that cannot be read: {error}")))
+    Ok(match footer {
+        Ok(footer) => Ok((footer, tail)),
+        Err(error) => Err(format!("has a footer that cannot be read: {error}")),
+    })
 }
 
 /// Whose a file is, by its own metadata.

@@ -4,19 +4,18 @@
 //! and is the commit: the one with the highest number says what its partition shows. This module knows where manifests lie
 //! and what follows from them for readers; [`crate::compact`] makes them.
 //!
-//! What must stay true: a manifest never changes, numbers have no gaps; **a source is in a generation or it is not**: in a
-//! partition a reader sees the files of its newest manifest and, of sources that are not in it, every file that a receipt
-//! names. So it does not matter in which order manifests, receipts and files are looked at: of a source one side is read,
-//! never both.
+//! What must stay true: a manifest never changes, numbers have no gaps; **the receipt is the switch**: in a partition a reader
+//! sees of a source what its receipt names, once. Where the newest manifest contains just these files, its rows are read in
+//! the files of the generation; else they are read in the files themselves, and what the generation has of the source
+//! is not read. So a source is replaced, or removed, for readers by receipts in all its partitions at once, whatever
+//! generations still show.
 
 mod manifest;
 pub mod place;
-mod visible;
 
 pub(crate) use manifest::rows_of;
 pub use manifest::{Cause, GenerationOptions, Manifest};
 pub use place::Folder;
-pub use visible::visible;
 
 use crate::digest::Digest;
 use crate::error::Hint;

@@ -146,7 +146,7 @@ pub struct Output {
 }
 
 /// That a source has, or is about to have, a receipt of a later revision.
-#[derive(Serialize)]
+#[derive(Serialize, Deserialize)]
 struct Replaced {
     format: u64,
     source: String,
@@ -322,6 +322,72 @@ impl Ledger {
         self.conflict(&key, receipt, "other runs changed it every time")
     }
 
+    /// Gives a source up, done or not, with the files under `keys`: in the place of its receipt stands that it is, in a
+    /// revision that is at least `least` and above that of the receipt. Whoever still writes it cannot put a receipt any
+    /// more, and whoever begins anew takes names that nobody had. The revision in which it was given up.
+    ///
+    /// # Errors
+    /// [`LedgerError::Collision`] if the receipt there is that of another source; [`LedgerError::Conflict`] if others
+    /// change it every time.
+    pub(crate) fn withdraw(
+        &self,
+        table: &str,
+        source_name: &str,
+        least: u32,
+        keys: &[String],
+    ) -> Result<u32, LedgerError> {
+        let key = Ledger::key(table, source_name);
+        self.mark_replaced(table, source_name)?;
+        let mut given_up = Receipt::given_up(source_name, least.max(1), keys.to_vec());
+        for _ in 0..TRIES {
+            let there = self.storage.read(&key)?;
+            match there.as_ref().map(|bytes| self.receipt_of(source_name, &key, bytes)) {
+                Some(Ok(standing)) if standing.given_up && standing.revision >= least => {
+                    return Ok(standing.revision);
+                }
+                Some(Ok(standing)) => {
+                    given_up.revision = given_up.revision.max(standing.revision + 1);
+                    let named = standing.outputs.iter().chain(&standing.rejects).map(|output| &output.key);
+                    let named: BTreeSet<String> =
+                        named.chain(keys).chain(&standing.replaced).cloned().collect();
+                    given_up.replaced = named.into_iter().collect();
+                }
+                Some(Err(LedgerError::Damaged { .. })) | None => {}
+                Some(Err(error)) => return Err(error),
+            }
+            let mut bytes =
+                serde_json::to_vec_pretty(&given_up).expect("a receipt has text keys and integers");
+            bytes.push(b'\n');
+            if self.storage.compare_and_swap(&key, there.as_deref(), &bytes)? == Swap::Done {
+                return Ok(given_up.revision);
+            }
+        }
+        let conflict = self.conflict(&key, &given_up, "other runs changed it every time");
+        conflict.map(|_| given_up.revision)
+    }
+
+    /// Removes what stands for sources of `table` that were given up, once the table itself is gone, and their marks.
+    pub(crate) fn forget(&self, table: &str) -> Result<(), LedgerError> {
+        let mut keys = Vec::new();
+        for folder in [format!("{REPLACED}/{table}/"), Ledger::folder(table)] {
+            self.storage.list(&folder, &mut |meta| {
+                keys.push(meta.key);
+                Ok(())
+            })?;
+        }
+        for key in keys {
+            let is_mark = key.starts_with(REPLACED);
+            let is_given_up = || -> Result<bool, LedgerError> {
+                let Some(bytes) = self.storage.read(&key)? else { return Ok(false) };
+                Ok(self.parse(&key, &bytes).is_ok_and(|receipt| receipt.given_up))
+            };
+            if is_mark || is_given_up()? {
+                self.storage.delete(&key)?;
+            }
+        }
+        Ok(())
+    }
+
     /// Marks a source that is about to have a receipt of a later revision.
     fn mark_replaced(&self, table: &str, source_name: &str) -> Result<(), LedgerError> {
         let mut bytes =
@@ -331,6 +397,15 @@ impl Ledger {
         let key = format!("{REPLACED}/{table}/{}.json", source_hash(source_name));
         self.storage.put_if_absent(&key, &bytes)?;
         Ok(())
+    }
+
+    /// The name of a source of this hash that [`Ledger::replaced`] tells of.
+    pub(crate) fn replaced_name(&self, table: &str, hash: &str) -> Result<Option<String>, LedgerError> {
+        let key = format!("{REPLACED}/{table}/{hash}.json");
+        let Some(bytes) = self.storage.read(&key)? else { return Ok(None) };
+        let damaged = |source| LedgerError::Damaged { uri: self.storage.uri(&key), source };
+        let Replaced { source, .. } = serde_json::from_slice(&bytes).map_err(damaged)?;
+        Ok(Some(source))
     }
 
     /// The hashes of the sources of `table` that have, or may soon have, a receipt of a later revision.

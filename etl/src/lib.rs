@@ -86,6 +86,7 @@ pub mod plan;
 pub mod query;
 pub mod rebuild;
 pub mod remote;
+pub mod remove;
 pub mod source;
 pub mod storage;
 pub mod turns;

@@ -52,6 +52,19 @@ pub struct Plan {
     pub outside: u64,
     /// Left out because they are one and the same file as another, through a link.
     pub links: u64,
+    /// What may hold sources and cannot be listed.
+    pub unlisted: Vec<Unlisted>,
+}
+
+/// A folder that cannot be read, or a file with a name that no key can have.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unlisted {
+    /// Where it is.
+    pub uri: String,
+    /// What is wrong with it.
+    pub message: String,
+    /// What can be done about it.
+    pub hint: Option<String>,
 }
 
 /// Why there is no plan.
@@ -215,7 +228,7 @@ pub fn check_known_as(uri: &str) -> Result<(), String> {
 /// Lists what `selection` means in `storage`.
 ///
 /// # Errors
-/// See [`PlanError`]; the plan is whole or there is none.
+/// See [`PlanError`]. What cannot be listed is in the plan, unless there is nothing else.
 pub fn plan(storage: &dyn Storage, selection: &Selection, options: &PlanOptions) -> Result<Plan, PlanError> {
     let mut plan = Plan::default();
     let mut hours = HourCheck::default();
@@ -228,7 +241,8 @@ pub fn plan(storage: &dyn Storage, selection: &Selection, options: &PlanOptions)
         }
         Selection::Folder(folder) => {
             let mut found = false;
-            let listed = storage.list(folder, &mut |meta| {
+            let mut unlisted = Vec::new();
+            let mut visit = |meta: crate::storage::ObjectMeta| {
                 let relative = &meta.key[folder.len()..];
                 if relative.split('/').any(|part| part.starts_with(['_', '.'])) {
                     plan.hidden += 1;
@@ -239,9 +253,16 @@ pub fn plan(storage: &dyn Storage, selection: &Selection, options: &PlanOptions)
                     plan.consider(storage, meta, source_name, options, &mut hours);
                 }
                 Ok(())
-            });
+            };
+            let listed =
+                storage.list_sources(folder, &mut visit, &mut |uri, error| unlisted.push((uri, error)));
             let uri = || storage.uri(folder.trim_end_matches('/'));
             listed.map_err(|source| PlanError::Storage { uri: uri(), source })?;
+            if !found && !unlisted.is_empty() {
+                let (uri, source) = unlisted.swap_remove(0);
+                return Err(PlanError::Storage { uri, source });
+            }
+            plan.unlisted = unlisted.iter().map(|(uri, error)| Unlisted::new(uri, error)).collect();
             if !found {
                 return Err(PlanError::Empty { uri: uri(), hidden: plan.hidden });
             }
@@ -254,6 +275,14 @@ pub fn plan(storage: &dyn Storage, selection: &Selection, options: &PlanOptions)
     plan.links = (found - plan.sources.len()) as u64;
     plan.bytes = plan.sources.iter().map(|source| source.size).sum();
     Ok(plan)
+}
+
+impl Unlisted {
+    fn new(uri: &str, error: &StorageError) -> Unlisted {
+        let causes = crate::error::causes(error);
+        let message = [error.to_string()].into_iter().chain(causes).collect::<Vec<_>>().join(": ");
+        Unlisted { uri: uri.to_owned(), message, hint: error.hint().map(str::to_owned) }
+    }
 }
 
 /// The name of a single object under `known_as`: the URI itself, or a folder's URI and the object's name.

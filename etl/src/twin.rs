@@ -2,7 +2,7 @@
 //!
 //! In come a plan and the receipts of its table; out comes a pair that has the same file name, the same length and the
 //! same digest, if there is one: most likely a local copy of what was ingested from elsewhere, whose rows would stand in
-//! the table twice. This is a guess for a warning, never a decision.
+//! the table twice. This is a guess: whoever asks decides.
 //!
 //! Where reading a receipt is a request over a network, [`glance`] looks at the receipts of one day instead of at all.
 

@@ -27,9 +27,9 @@ pub struct Partitions {
     /// Their bytes.
     pub superseded_bytes: u64,
     /// Rows of receipts that the next generation will have: who reads by the location in the catalog reads them then, who
-    /// reads by receipts reads them now, unless they replace rows of their source.
+    /// reads by receipts reads them now.
     pub pending: u64,
-    /// Rows that generations show though no receipt names them any more.
+    /// Rows that generations have though no receipt names them any more: of these the next one is without.
     pub stale: u64,
     /// What can be mended.
     pub drift: Vec<Drift>,
@@ -42,7 +42,7 @@ pub struct Drift {
     pub table: String,
     /// The partition.
     pub partition: Partition,
-    /// Sources whose rows it shows as they were; if there is none, the catalog says that it lies elsewhere.
+    /// Sources whose rows it has as they are not any more, where they have a receipt.
     pub sources: Vec<String>,
 }
 
@@ -155,19 +155,21 @@ impl Shown {
         Ok(checked)
     }
 
-    /// Checks what can be told once all files are known: what is missing, the accounts, and the catalog.
+    /// Checks what can be told once all files are known: what is missing, the accounts, and the catalog. How many rows of
+    /// generations are not read any more.
     pub(super) fn check(
         &self,
         of: &TableAudit<'_>,
         catalog: &dyn Catalog,
         listed: &[ObjectMeta],
         audit: &mut Audit,
-    ) -> Result<(), Error> {
+    ) -> Result<u64, Error> {
         let there: HashSet<&str> = listed.iter().map(|meta| meta.key.as_str()).collect();
         let named: HashMap<&str, &Output> = of.claims.of_rows(&of.name.name).collect();
         let by_hash: HashMap<String, &str> =
             of.claims.sources(&of.name.name).map(|source| (source_hash(source), source)).collect();
         audit.generations.partitions += self.manifests.len();
+        let mut all_stale = 0;
         for (partition, manifest) in &self.manifests {
             let place = Generations::manifest_key(&of.name.name, *partition, manifest.number);
             let mut found = Vec::new();
@@ -177,6 +179,7 @@ impl Shown {
             }
             let (stale, sources) = self.stale(manifest, &named, &by_hash, &mut found);
             audit.generations.stale += stale;
+            all_stale += stale;
             let location = catalog.location(of.name, *partition)?;
             let is_elsewhere = location.as_ref().is_some_and(|location| *location != manifest.location());
             if let Some(location) = location.filter(|_| is_elsewhere) {
@@ -184,7 +187,7 @@ impl Shown {
                 found.push(Finding::new(Rule::Location, &place, message));
             }
             if !found.is_empty() && self.stands(of, *partition)? {
-                if is_elsewhere || !sources.is_empty() {
+                if is_elsewhere || stale > 0 {
                     let (table, partition) = (of.name.name.clone(), *partition);
                     audit.generations.drift.push(Drift { table, partition, sources });
                 }
@@ -198,7 +201,7 @@ impl Shown {
         };
         let pending = named.iter().filter(|(key, _)| is_pending(key));
         audit.generations.pending += pending.map(|(_, output)| output.rows).sum::<u64>();
-        Ok(())
+        Ok(all_stale)
     }
 
     /// Rows that are shown of files that no receipt names any more, and the sources that they are of.
@@ -219,7 +222,7 @@ impl Shown {
             let source = hash.and_then(|hash| by_hash.get(&hash)).map(|source| (*source).to_owned());
             let of = source.as_deref().unwrap_or("a source without a receipt").to_owned();
             let message = format!(
-                "its generation {} shows {} rows of {of}, which no receipt names",
+                "its generation {} has {} rows of {of}, which no receipt names",
                 manifest.number, file.rows
             );
             found.push(Finding::new(Rule::Superseded, &file.key, message));

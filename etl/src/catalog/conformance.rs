@@ -30,6 +30,7 @@ pub fn conformance_of_writers(catalog: &dyn Catalog, writers: usize) {
     no_column_is_lost(catalog, writers);
     commits(catalog);
     views(catalog);
+    dropped(catalog);
 }
 
 /// What a catalog must do whose readers go by the locations that it has. [`conformance`] went before.
@@ -236,6 +237,28 @@ fn commits(catalog: &dyn Catalog) {
     let bad = TableName::rows("Upper");
     let refused = catalog.commit(&bad, &[file(&bad, hour(1), 0)]);
     assert!(matches!(refused, Err(CatalogError::InvalidName { .. })), "{refused:?}");
+}
+
+fn dropped(catalog: &dyn Catalog) {
+    let made = table("leaves", Contract::default());
+    let hour = Partition::new(2026, 3, 1, 5).unwrap();
+    let rows = TableName::new("leaves", Side::Rows);
+    let view = View { name: "leaving".to_owned(), table: "leaves".to_owned(), columns: Vec::new() };
+    let before = (catalog.tables().unwrap(), catalog.views().unwrap());
+    for _ in 0..2 {
+        catalog.create_table(&made).unwrap();
+        assert_eq!(catalog.partitions(&rows).unwrap(), [], "it is made anew");
+        catalog.commit(&rows, &[file(&rows, hour, 0)]).unwrap();
+        catalog.put_view(&view).unwrap();
+        catalog.drop_view("leaving").unwrap();
+        catalog.drop_table("leaves").unwrap();
+        assert_eq!((catalog.tables().unwrap(), catalog.views().unwrap()), before);
+        assert_eq!((catalog.table("leaves").unwrap(), catalog.view("leaving").unwrap()), (None, None));
+        catalog.drop_table("leaves").expect("one that is not there is dropped");
+        catalog.drop_view("leaving").expect("one that is not there is dropped");
+    }
+    let refused = catalog.commit(&rows, &[file(&rows, hour, 0)]);
+    assert!(matches!(refused, Err(CatalogError::NoTable { .. })), "{refused:?}");
 }
 
 fn views(catalog: &dyn Catalog) {

@@ -2,6 +2,9 @@
 //!
 //! A table and a view are each one JSON document, a partition is one tiny object whose name says which. A table is
 //! changed by compare-and-swap of its document; partitions are only ever added, so they need no more than put-if-absent.
+//!
+//! What must stay true: a table and a view never have one name. Whoever makes one looks for the other before and behind it,
+//! and takes back what it made; so of two at one moment at least one sees the other.
 
 use std::sync::Arc;
 use std::thread;
@@ -119,7 +122,9 @@ impl Catalog for EmbeddedCatalog {
 
     fn create_table(&self, table: &Table) -> Result<Table> {
         check_name(&table.name)?;
+        let mut is_new = false;
         let change = |there: Option<Table>| {
+            is_new = there.is_none();
             let Some(there) = there else {
                 if self.view(&table.name)?.is_some() {
                     return Err(CatalogError::taken(&table.name, "a view"));
@@ -130,7 +135,12 @@ impl Catalog for EmbeddedCatalog {
             let outcome = merged.clone().unwrap_or(there);
             Ok((merged, outcome))
         };
-        Ok(self.change_table(&table.name, change)?.0)
+        let (made, _) = self.change_table(&table.name, change)?;
+        if is_new && self.view(&table.name)?.is_some() {
+            self.storage.delete(&table_key(&table.name))?;
+            return Err(CatalogError::taken(&table.name, "a view"));
+        }
+        Ok(made)
     }
 
     fn evolve(&self, name: &str, propose: &mut dyn FnMut(&Schema) -> Vec<Identity>) -> Result<Evolved> {
@@ -190,7 +200,36 @@ impl Catalog for EmbeddedCatalog {
             return Err(CatalogError::taken(&view.name, "a table"));
         }
         let key = format!("{VIEWS}{}.json", view.name);
-        Ok(self.storage.put(&key, &document::write_view(view))?)
+        let before = self.storage.read(&key)?;
+        self.storage.put(&key, &document::write_view(view))?;
+        if before.is_none() && self.read_table(&view.name)?.is_some() {
+            self.storage.delete(&key)?;
+            return Err(CatalogError::taken(&view.name, "a table"));
+        }
+        Ok(())
+    }
+
+    fn drop_table(&self, name: &str) -> Result<()> {
+        check_name(name)?;
+        // The document last: while it is there, this can be asked for again.
+        for side in Side::BOTH {
+            let mut keys = Vec::new();
+            self.storage.list(&format!("{PARTITIONS}{}/", TableName::new(name, side)), &mut |meta| {
+                keys.push(meta.key);
+                Ok(())
+            })?;
+            for key in keys {
+                self.storage.delete(&key)?;
+            }
+        }
+        self.storage.delete(&table_key(name))?;
+        self.known.forget(name);
+        Ok(())
+    }
+
+    fn drop_view(&self, name: &str) -> Result<()> {
+        check_name(name)?;
+        Ok(self.storage.delete(&format!("{VIEWS}{name}.json"))?)
     }
 
     fn views(&self) -> Result<Vec<View>> {

@@ -382,6 +382,25 @@ impl Catalog for GlueCatalog {
         self.write_view(view)
     }
 
+    fn drop_table(&self, name: &str) -> Result<()> {
+        check_name(name)?;
+        if let Some(there) = self.definition(name)? {
+            self.read_table(&there)?;
+            // The table last: while it is there, this can be asked for again. Glue drops partitions with their table.
+            self.delete(&TableName::rejects(name).to_string())?;
+            self.delete(name)?;
+        }
+        self.known.forget(name);
+        Ok(())
+    }
+
+    fn drop_view(&self, name: &str) -> Result<()> {
+        match self.view(name)? {
+            Some(_) => self.delete(name),
+            None => Ok(()),
+        }
+    }
+
     fn views(&self) -> Result<Vec<View>> {
         let definitions = self.definitions()?;
         let tables: HashSet<&str> = self.own_tables(&definitions).collect();
@@ -405,6 +424,15 @@ impl Catalog for GlueCatalog {
 }
 
 impl GlueCatalog {
+    /// Deletes what is ours; success if there is none.
+    fn delete(&self, name: &str) -> Result<()> {
+        let request = self.client.delete_table().database_name(&self.database).name(name);
+        match self.aws.wait(request.send()) {
+            Ok(_) => Ok(()),
+            Err(error) => self.unless_missing("glue:DeleteTable", name, &error),
+        }
+    }
+
     /// The names of those of `definitions` that are tables of this lake.
     fn own_tables<'a>(&self, definitions: &'a [Definition]) -> impl Iterator<Item = &'a str> {
         let is_own = |definition: &&Definition| {

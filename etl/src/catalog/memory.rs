@@ -125,6 +125,18 @@ impl Catalog for MemoryCatalog {
         Ok(())
     }
 
+    fn drop_table(&self, name: &str) -> Result<()> {
+        let mut state = self.state();
+        state.partitions.retain(|table, _| table.name != name);
+        state.tables.remove(name);
+        Ok(())
+    }
+
+    fn drop_view(&self, name: &str) -> Result<()> {
+        self.state().views.remove(name);
+        Ok(())
+    }
+
     fn views(&self) -> Result<Vec<View>> {
         Ok(self.state().views.values().cloned().collect())
     }

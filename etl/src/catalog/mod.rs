@@ -149,6 +149,12 @@ pub trait Catalog: Debug + Send + Sync {
     /// All views, sorted by name.
     fn views(&self) -> Result<Vec<View>>;
 
+    /// Forgets a table, its rejects and their partitions; success if there is none. Files are not touched.
+    fn drop_table(&self, name: &str) -> Result<()>;
+
+    /// Forgets a view; success if there is none.
+    fn drop_view(&self, name: &str) -> Result<()>;
+
     /// A view; `None` if there is none of this name.
     fn view(&self, name: &str) -> Result<Option<View>>;
 }

@@ -21,7 +21,7 @@ use iotlake_flatten::Compression;
     name = "iotlake",
     version,
     max_term_width = 100,
-    after_help = "Exit codes: 0 done, 1 failed, 2 usage, 3 done with rejects, 255 a bug in iotlake"
+    after_help = "Exit codes: 0 done, 1 failed, 2 usage, 3 done with rejects, 130 stopped by Ctrl-C, 255 a bug in iotlake"
 )]
 pub struct Arguments {
     #[command(subcommand)]
@@ -37,12 +37,22 @@ pub enum Command {
     Backfill(BackfillArgs),
     /// Answer a question in SQL; without one, list the tables
     Query(QueryArgs),
+    /// List the tables, their rejects, and the views
+    Tables(TablesArgs),
+    /// List the files of a table, for readers that take lists
+    #[command(
+        long_about = "List the files of a table, for readers that take lists: those that `query` reads.\n\n\
+        That is every file that a receipt names, in a partition that the catalog has, and no file of a run that was \
+        stopped or is going on. One address a line, sorted."
+    )]
+    Files(FilesArgs),
     /// Show the columns and options of a table, or the columns or SQL of a view
     Schema(SchemaArgs),
     /// Make one Parquet file of one file of records
     #[command(long_about = "Make one Parquet file of one file of records, without a lake.\n\n\
-        A file is read twice: first for its columns, then for its rows. Standard input (`-`) can be read only once, \
-        so its columns are those of the contract; every other field goes, as JSON, to the column `_overflow`.")]
+        A file is read twice: first for its columns, then for its rows. Standard input (`-`) and pipes can be read only \
+        once: their columns are those of the first 64 MiB, or, with --contract, those of the contract; every other field \
+        goes, as JSON, to the column `_overflow`.")]
     Convert(ConvertArgs),
     /// Check that a lake is what its catalog and receipts say
     Audit(AuditArgs),
@@ -61,6 +71,17 @@ pub enum Command {
         be stopped and repeated, and several may run at a time."
     )]
     Compact(CompactArgs),
+    /// Remove a source from a lake: its rows, its rejects and its receipt
+    #[command(long_about = "Remove a source from a lake: its rows, its rejects and its receipt.\n\n\
+        What it was ingested from is not touched: the next `backfill` of it ingests it again. Killed anywhere, the same \
+        command completes what it began.")]
+    Remove(RemoveArgs),
+    /// Remove a table from a lake, with all that is in it and the views on it
+    #[command(
+        long_about = "Remove a table from a lake, with its rows, rejects and receipts, and the views on it.\n\n\
+        What it was ingested from is not touched. Killed anywhere, the same command completes what it began."
+    )]
+    Drop(DropArgs),
     /// Make a catalog again that was lost
     #[command(subcommand)]
     Catalog(CatalogCommand),
@@ -74,11 +95,40 @@ pub enum Command {
 #[derive(Debug, Args)]
 pub struct LakeArgs {
     /// Where the lake lies: a folder, which `backfill` makes if it is missing, or s3://bucket/prefix
-    #[arg(long, value_name = "DIR|URI", value_hint = ValueHint::DirPath, value_parser = location())]
+    #[arg(
+        long,
+        env = "IOTLAKE_LAKE",
+        hide_env_values = true,
+        value_name = "DIR|URI",
+        value_hint = ValueHint::DirPath,
+        value_parser = location()
+    )]
     pub lake: Location,
     /// Where its tables are registered: `embedded` (beside the lake) or `glue:DATABASE` (for Athena; lakes on S3 only)
     #[arg(long, value_name = "embedded|glue:DATABASE", default_value_t)]
     pub catalog: CatalogChoice,
+}
+
+/// What a command prints of its work.
+#[derive(Debug, Args)]
+pub struct ReportArgs {
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+    /// Print nothing but warnings and errors
+    #[arg(long, short, conflicts_with = "json")]
+    pub quiet: bool,
+}
+
+/// What a command prints that answers a question.
+#[derive(Debug, Args)]
+pub struct AnswerArgs {
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+    /// Print the answer alone, without remarks and warnings
+    #[arg(long, short)]
+    pub quiet: bool,
 }
 
 /// As it is typed again for the same lake.
@@ -140,6 +190,9 @@ pub struct BackfillArgs {
     /// Where a local copy came from: the URI of SRC, such as s3://bucket/prefix
     #[arg(long = "as", value_name = "URI", value_parser = parse_known_as)]
     pub known_as: Option<String>,
+    /// Also ingest what looks as if it had been ingested before, from elsewhere; its rows will be there twice
+    #[arg(long)]
+    pub again: bool,
     /// Ingest sources anew, such as those that were changed since; their old rows are removed once the new ones are there
     #[arg(long)]
     pub replace: bool,
@@ -162,34 +215,69 @@ pub struct BackfillArgs {
 
 #[derive(Debug, Args)]
 pub struct QueryArgs {
-    /// The question; names with dots go in double quotes
+    /// The question; names with dots go in double quotes. `-` reads it from standard input; so does leaving it out where
+    /// something is piped in
     pub sql: Option<String>,
+    /// File to read the question from
+    #[arg(long, short, value_name = "FILE", value_hint = ValueHint::FilePath, conflicts_with = "sql")]
+    pub file: Option<PathBuf>,
     #[command(flatten)]
     pub lake: LakeArgs,
-    /// How to write the answer [default: table; parquet where --output ends so]
+    /// How to write the answer [default: as the name of --output ends; else a table, or vertical where a terminal is too
+    /// narrow for it]
     #[arg(long, value_enum)]
     pub format: Option<FormatWord>,
     /// File to write the answer to instead of standard output
     #[arg(long, short, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub output: Option<PathBuf>,
+    /// Overwrite the file of --output
+    #[arg(long, requires = "output")]
+    pub force: bool,
     /// Most rows to print of a table
     #[arg(long, value_name = "N")]
     pub max_rows: Option<usize>,
+    /// Print JSON: the same as --format json
+    #[arg(long, conflicts_with = "format")]
+    pub json: bool,
+    /// Print the answer alone, without warnings
+    #[arg(long, short)]
+    pub quiet: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct TablesArgs {
+    #[command(flatten)]
+    pub lake: LakeArgs,
+    #[command(flatten)]
+    pub print: AnswerArgs,
+}
+
+#[derive(Debug, Args)]
+pub struct FilesArgs {
+    /// Table, or table of rejects
+    pub table: String,
+    #[command(flatten)]
+    pub lake: LakeArgs,
+    /// Only files of hours for which this is true: SQL about year, month, day and hour, which are text, such as
+    /// "month = '03' AND hour >= '06'"
+    #[arg(long = "where", value_name = "CONDITION")]
+    pub condition: Option<String>,
+    #[command(flatten)]
+    pub print: AnswerArgs,
 }
 
 #[derive(Debug, Args)]
 pub struct SchemaArgs {
-    /// Table or view to show; may be left out where a lake has only one table
+    /// Table, table of rejects or view to show; may be left out where a lake has only one table
     #[arg(value_name = "TABLE|VIEW")]
     pub table: Option<String>,
     #[command(flatten)]
     pub lake: LakeArgs,
     /// Print a contract (TOML) that declares every column, to start from
-    #[arg(long)]
+    #[arg(long, conflicts_with = "json")]
     pub as_contract: bool,
-    /// Print JSON
-    #[arg(long, conflicts_with = "as_contract")]
-    pub json: bool,
+    #[command(flatten)]
+    pub print: AnswerArgs,
     /// Print the SELECT of a view in Athena's dialect
     #[arg(
         long,
@@ -205,15 +293,15 @@ pub struct SchemaArgs {
 
 #[derive(Debug, Args)]
 pub struct ConvertArgs {
-    /// File of records, or s3://bucket/key: plain, gzip or zstd; `-` for standard input
+    /// File or pipe of records, or s3://bucket/key: plain, gzip or zstd; `-` for standard input
     #[arg(value_name = "IN", value_hint = ValueHint::FilePath, value_parser = location())]
     pub input: Location,
     /// Parquet file to write; `-` for standard output
     #[arg(value_name = "OUT", value_hint = ValueHint::FilePath, value_parser = location())]
     pub output: Location,
-    /// Columns to declare up front: `default`, `rigado`, or a TOML file
-    #[arg(long, value_name = "default|rigado|FILE", default_value = "default")]
-    pub contract: String,
+    /// Columns to declare up front: `default`, `rigado`, or a TOML file [default: `default`]
+    #[arg(long, value_name = "default|rigado|FILE")]
+    pub contract: Option<String>,
     /// How Parquet pages are compressed
     #[arg(long, value_enum, default_value_t = CompressionWord::Snappy)]
     pub compression: CompressionWord,
@@ -232,6 +320,8 @@ pub struct ConvertArgs {
     /// Overwrite OUT and the file of rejects
     #[arg(long)]
     pub force: bool,
+    #[command(flatten)]
+    pub print: ReportArgs,
 }
 
 #[derive(Debug, Args)]
@@ -244,9 +334,8 @@ pub struct AuditArgs {
     /// Then mend what can be: where the catalog says that a compacted hour lies, and rows in it that no receipt names
     #[arg(long)]
     pub repair: bool,
-    /// Print JSON
-    #[arg(long)]
-    pub json: bool,
+    #[command(flatten)]
+    pub print: ReportArgs,
 }
 
 #[derive(Debug, Subcommand)]
@@ -277,6 +366,8 @@ pub struct RebuildArgs {
     /// Only say what would be made
     #[arg(long)]
     pub dry_run: bool,
+    #[command(flatten)]
+    pub print: ReportArgs,
 }
 
 #[derive(Debug, Args)]
@@ -286,15 +377,50 @@ pub struct CleanArgs {
     /// Also remove files of sources that were never completed, a day old; their runs must not be going on
     #[arg(long)]
     pub unfinished: bool,
+    #[command(flatten)]
+    pub consent: ConsentArgs,
+    #[command(flatten)]
+    pub print: ReportArgs,
+}
+
+#[derive(Debug, Args)]
+pub struct RemoveArgs {
+    /// The source, as `_source` says it: s3://bucket/key or an absolute path. One that ends in `/` stands for all sources
+    /// below it
+    #[arg(long, value_name = "URI")]
+    pub source: String,
+    #[command(flatten)]
+    pub lake: LakeArgs,
+    /// Only from this table [default: from every table]
+    #[arg(long)]
+    pub table: Option<String>,
+    #[command(flatten)]
+    pub consent: ConsentArgs,
+    #[command(flatten)]
+    pub print: ReportArgs,
+}
+
+#[derive(Debug, Args)]
+pub struct DropArgs {
+    /// Table to remove
+    pub table: String,
+    #[command(flatten)]
+    pub lake: LakeArgs,
+    #[command(flatten)]
+    pub consent: ConsentArgs,
+    #[command(flatten)]
+    pub print: ReportArgs,
+}
+
+/// Whether something shall be removed.
+#[derive(Debug, Args)]
+pub struct ConsentArgs {
     /// Only say what would be removed
     #[arg(long)]
     pub dry_run: bool,
     /// Remove without asking
     #[arg(long, conflicts_with = "dry_run")]
     pub yes: bool,
-    /// Print JSON
-    #[arg(long)]
-    pub json: bool,
 }
 
 #[derive(Debug, Args)]
@@ -306,7 +432,7 @@ pub struct CompactArgs {
     /// How long after its end an hour is closed, such as 2h, 90m or 1d; what comes later is taken in by a later run
     #[arg(long, value_name = "TIME", value_parser = parse_duration, default_value = "2h")]
     pub settled: Duration,
-    /// How long superseded files stay for those who read them [default: 24h on S3, 0 in a folder]
+    /// How long superseded files stay for those who read them; a later run removes them [default: 24h on S3, 10m in a folder]
     #[arg(long, value_name = "TIME", value_parser = parse_duration)]
     pub grace: Option<Duration>,
     /// Leave out hours before this, such as 2026-03-01 or 2026-03-01T05 (UTC)
@@ -327,12 +453,8 @@ pub struct CompactArgs {
     /// Only say what would be compacted
     #[arg(long)]
     pub dry_run: bool,
-    /// Print JSON
-    #[arg(long)]
-    pub json: bool,
-    /// No bar
-    #[arg(long)]
-    pub quiet: bool,
+    #[command(flatten)]
+    pub print: ReportArgs,
 }
 
 #[derive(Debug, Args)]
@@ -390,6 +512,8 @@ impl From<OnDamageWord> for OnDamage {
 pub enum FormatWord {
     /// For people
     Table,
+    /// For people: one line for each value
+    Vertical,
     /// With a header
     Csv,
     /// One object a line
@@ -405,6 +529,23 @@ fn location() -> impl TypedValueParser<Value = Location> {
 
 fn parse_known_as(text: &str) -> Result<String, String> {
     iotlake::plan::check_known_as(text).map(|()| text.to_owned())
+}
+
+/// The arguments of the program, where SQL that begins with a comment does not look like an option: behind a space it
+/// means the same.
+pub fn with_comments(arguments: impl Iterator<Item = OsString>) -> Vec<OsString> {
+    let mut arguments: Vec<OsString> = arguments.collect();
+    if arguments.get(1).is_some_and(|command| command == "query" || command == "files") {
+        for argument in &mut arguments[2..] {
+            let Some(text) = argument.to_str().filter(|text| text.starts_with("--")) else { continue };
+            // `--output=a b` is an option.
+            let is_sql = text.split_once(char::is_whitespace).is_some_and(|(word, _)| !word.contains('='));
+            if is_sql {
+                *argument = format!(" {text}").into();
+            }
+        }
+    }
+    arguments
 }
 
 fn parse_size(text: &str) -> Result<u64, String> {

@@ -20,7 +20,11 @@ pub fn run(arguments: AuditArgs) -> Outcome {
     let lake = open_lake(&arguments.lake)?;
     let depth = if arguments.bytes { Depth::Bytes } else { Depth::Footers };
     let audit = audit::audit(&*lake.storage, &*lake.catalog, depth)?;
-    print(&if arguments.json { to_json(&audit) } else { to_text(&audit) })?;
+    match (arguments.print.json, arguments.print.quiet) {
+        (true, _) => print(&to_json(&audit))?,
+        (_, true) => print(&findings(&audit))?,
+        _ => print(&to_text(&audit))?,
+    }
     if arguments.repair && !audit.generations.drift.is_empty() {
         repair(&lake, &audit.generations.drift)?;
         return Ok(Exit::Done);
@@ -33,9 +37,8 @@ fn repair(lake: &Lake, drift: &[Drift]) -> Result<(), Failure> {
     let options = CompactOptions::new(std::env::temp_dir());
     let compactor = Compactor::new(lake, &options);
     for Drift { table, partition, sources } in drift {
-        if !sources.is_empty() {
-            compactor.refresh(table, *partition, sources)?;
-        }
+        compactor.refresh(table, *partition, sources)?;
+        compactor.partition(table, *partition)?;
         compactor.place(table, *partition)?;
         warn(&format!("repaired: {table} {partition}"), Some("audit again to see whether that is all"));
     }
@@ -48,14 +51,20 @@ fn to_text(audit: &Audit) -> String {
     text
 }
 
-fn write(text: &mut String, audit: &Audit) -> std::fmt::Result {
-    for finding in &audit.findings {
+/// What is wrong, and nothing else.
+fn findings(audit: &Audit) -> String {
+    let told = audit.findings.iter().map(|finding| {
         let severity = match finding.rule.severity() {
             Severity::Warning => "warning",
             _ => "error",
         };
-        writeln!(text, "{severity}: {finding}\n  hint: {}", finding.hint())?;
-    }
+        format!("{severity}: {finding}\n  hint: {}\n", finding.hint())
+    });
+    told.collect()
+}
+
+fn write(text: &mut String, audit: &Audit) -> std::fmt::Result {
+    text.push_str(&findings(audit));
     for orphan in audit.orphans.iter().take(NAMED_ORPHANS) {
         writeln!(text, "orphan: {orphan}")?;
     }
@@ -64,11 +73,11 @@ fn write(text: &mut String, audit: &Audit) -> std::fmt::Result {
     }
     writeln!(
         text,
-        "{}, {}, {}: {} rows, {} rejected",
+        "{}, {}, {}: {}, {} rejected",
         plural(audit.tables as u64, "table"),
         plural(audit.receipts as u64, "receipt"),
         plural(audit.files as u64, "file"),
-        count(audit.rows),
+        plural(audit.rows, "row"),
         count(audit.rejected)
     )?;
     if audit.generations.partitions > 0 {
@@ -116,7 +125,7 @@ fn compacted(generations: &Partitions) -> String {
         &format!("superseded and not removed yet, {}", bytes(*superseded_bytes)),
     );
     tell(*pending, "row", "not in a generation yet");
-    tell(*stale, "row", "of sources that were ingested anew still shown");
+    tell(*stale, "row", "in generations of sources that were ingested anew or removed since");
     text
 }
 

@@ -62,7 +62,7 @@ pub fn run(arguments: BackfillArgs) -> Outcome {
     let (jobs, threads) = settings.split_cores(&plan)?;
     use_threads((jobs * threads).min(cores()));
     let lake = settings.create_lake()?;
-    settings.warn_of_twins(&lake, from, &selection, &plan)?;
+    settings.refuse_twins(&lake, from, &selection, &plan)?;
 
     let stop = stop_on_interrupt()?;
     let options = settings.options(jobs, threads);
@@ -177,7 +177,8 @@ impl Request {
         }
     }
 
-    fn warn_of_twins(
+    /// Stops, before anything is written, at sources that the table seems to have under other names.
+    fn refuse_twins(
         &self,
         lake: &Lake,
         from: &dyn Storage,
@@ -186,6 +187,7 @@ impl Request {
     ) -> Result<(), Failure> {
         let BackfillArgs { source, lake: LakeArgs { lake: location, .. }, known_as, .. } = &self.arguments;
         let twin = match (location, source) {
+            _ if self.arguments.again => None,
             (Location::Local(_), _) => twin::find(&lake.ledger(), &self.table, from, plan)?,
             // Each receipt is a request there, so that only what is most likely a copy is looked for.
             (Location::S3(_), Location::Local(_)) if known_as.is_none() => {
@@ -195,7 +197,7 @@ impl Request {
         };
         let Some(twin) = twin else { return Ok(()) };
         let message = format!(
-            "{} looks as if it was ingested before, as {} (same name, size and digest){}; its rows will be in \
+            "{} looks as if it was ingested before, as {} (same name, size and digest){}; its rows would be in \
              table {} twice",
             twin.name,
             twin.ingested_as,
@@ -206,9 +208,12 @@ impl Request {
             Selection::Object(_) => Some(&twin.ingested_as),
             Selection::Folder(_) => twin.folder.as_ref(),
         };
-        let hint = uri.map(|uri| format!("if it is a copy, say where it came from: --as {uri}"));
-        exit::warn(&message, hint.as_deref());
-        Ok(())
+        let again = "--again ingests it all the same";
+        let hint = match uri {
+            Some(uri) => format!("if it is a copy, say where it came from: --as {uri}; {again}"),
+            None => format!("if it is a copy, say with --as where it came from; {again}"),
+        };
+        Err(Failure::new(message).with_hint(hint))
     }
 
     fn tell(&self, report: &Report<'_>) -> Result<(), Failure> {
@@ -219,11 +224,19 @@ impl Request {
         for remark in &summary.remarks {
             exit::warn(&remark.message, Some(remark.hint));
         }
-        for (_, error) in summary.failed.iter().take(PRINTED_FAILURES) {
+        // What ended the run is the same for all sources that met it.
+        let (ended, failed): (Vec<_>, Vec<_>) =
+            summary.failed.iter().partition(|(_, error)| error.ends_all());
+        for (_, error) in failed.iter().take(PRINTED_FAILURES) {
             Failure::of(error).print();
         }
-        if summary.failed.len() > PRINTED_FAILURES {
-            let more = summary.failed.len() - PRINTED_FAILURES;
+        if let Some((_, error)) = ended.first() {
+            let names: Vec<_> = ended.iter().map(|(name, _)| name.as_str()).collect();
+            let message = format!("{error}; not done: {}", names.join(", "));
+            Failure::of(error).with_message(message).print();
+        }
+        if failed.len() > PRINTED_FAILURES {
+            let more = failed.len() - PRINTED_FAILURES;
             exit::warn(
                 &format!("{} more failed", units::plural(more as u64, "source")),
                 Some("--report lists all"),
@@ -343,7 +356,8 @@ fn stop_on_interrupt() -> Result<Arc<AtomicBool>, Failure> {
     let flag = stop.clone();
     let handler = move || {
         if flag.swap(true, Ordering::Relaxed) {
-            std::process::exit(Exit::Failed as i32);
+            exit::warn("stopped at once; the same command again does the rest", None);
+            std::process::exit(Exit::Interrupted as i32);
         }
         exit::warn("stopping after the parts that are being written; Ctrl-C again stops at once", None);
     };
@@ -355,7 +369,9 @@ fn stop_on_interrupt() -> Result<Arc<AtomicBool>, Failure> {
 
 fn exit_of(summary: &Summary) -> Exit {
     assert!(summary.balances(), "the accounts of a backfill do not add up: {summary:?}");
-    if !summary.failed.is_empty() || summary.not_reached > 0 || !summary.unrenewed.is_empty() {
+    if summary.interrupted && summary.not_reached > 0 {
+        Exit::Interrupted
+    } else if !summary.failed.is_empty() || summary.not_reached > 0 || !summary.unrenewed.is_empty() {
         Exit::Failed
     } else if summary.counts.rejected > 0 {
         Exit::Rejects

@@ -7,6 +7,7 @@ use iotlake::lake::Lake;
 use iotlake::location::{LazyAws, Location};
 use iotlake::rebuild::{self, Rebuilt};
 use iotlake::view::rigado_view;
+use serde_json::{Value, json};
 
 use super::args::{LakeArgs, RebuildArgs};
 use super::exit::{Exit, Failure, Outcome, print};
@@ -41,6 +42,7 @@ pub fn rebuild(arguments: RebuildArgs) -> Outcome {
     // First all of them, so that one that fails leaves nothing half made.
     let read = |name: &String| rebuild::read(&lake.storage, name, &chosen.contract, &arguments.key_pattern);
     let rebuilt = names.iter().map(read).collect::<Result<Vec<_>, _>>()?;
+    let mut made_tables = Vec::new();
     for table in &rebuilt {
         let mut is_new = true;
         let view = (chosen.name == "rigado").then(|| rigado_view(&table.table.name));
@@ -55,9 +57,34 @@ pub fn rebuild(arguments: RebuildArgs) -> Outcome {
             (false, true) => "made",
             (false, false) => "completed",
         };
-        print(&to_text(table, &chosen.name, made, view.map(|view| view.name)))?;
+        let view = view.map(|view| view.name);
+        match (arguments.print.json, arguments.print.quiet) {
+            (true, _) => made_tables.push(to_json(table, &chosen.name, made, view)),
+            (_, true) => {}
+            _ => print(&to_text(table, &chosen.name, made, view))?,
+        }
+    }
+    if arguments.print.json {
+        print(&format!("{:#}\n", json!({ "tables": made_tables })))?;
     }
     Ok(Exit::Done)
+}
+
+fn to_json(rebuilt: &Rebuilt, contract: &str, made: &str, view: Option<String>) -> Value {
+    let Rebuilt { table, files, receipts, unfilled, guessed, .. } = rebuilt;
+    json!({
+        "table": table.name,
+        "made": made,
+        "columns": table.schema.columns().len(),
+        "partitions": rebuilt.partitions(Side::Rows),
+        "partitions_of_rejects": rebuilt.partitions(Side::Rejects),
+        "files": files,
+        "receipts": receipts,
+        "view": view,
+        "contract": contract,
+        "unfilled_columns": unfilled,
+        "guessed_pairs": guessed,
+    })
 }
 
 fn to_text(rebuilt: &Rebuilt, contract: &str, made: &str, view: Option<String>) -> String {

@@ -1,7 +1,6 @@
 //! `iotlake clean`: takes away files that the receipt of their source does not name, and old temporary files.
 
 use std::fmt::Write as _;
-use std::io::{self, IsTerminal, Write as _};
 use std::time::{Duration, SystemTime};
 
 use iotlake::clean::{self, Found, Stale};
@@ -20,34 +19,30 @@ pub fn run(arguments: CleanArgs) -> Outcome {
     let lake = open_lake(&arguments.lake)?;
     let before = arguments.unfinished.then(|| SystemTime::now() - UNFINISHED);
     let found = clean::find(&lake, before)?;
-    let wants = !arguments.dry_run && (found.stale.is_empty() || arguments.yes || ask(&found)?);
+    let wants = match found.stale.is_empty() {
+        true => !arguments.consent.dry_run,
+        false => is_agreed(&arguments, &found)?,
+    };
     let (mut removed, mut temporary) = (Vec::new(), Vec::new());
     if wants {
         removed.extend(clean::remove(&lake, &found.stale)?.iter().map(|file| file.key.as_str()));
         temporary = clean::sweep(&*lake.storage)?;
     }
-    print(&match arguments.json {
-        true => to_json(&found, &removed, &temporary),
-        false => to_text(&arguments, &found, &removed, &temporary),
-    })?;
+    match (arguments.print.json, arguments.print.quiet) {
+        (true, _) => print(&to_json(&found, &removed, &temporary))?,
+        (_, true) => {}
+        _ => print(&to_text(&arguments, &found, &removed, &temporary))?,
+    }
     Ok(Exit::Done)
 }
 
-/// Asks whether to remove what was found.
-fn ask(found: &Found) -> Result<bool, Failure> {
-    if !io::stdin().is_terminal() {
-        return Err(Failure::usage("nobody is there to ask whether the files shall be removed")
-            .with_hint("look at them with --dry-run, then say --yes"));
-    }
+/// Whether to remove what was found.
+fn is_agreed(arguments: &CleanArgs, found: &Found) -> Result<bool, Failure> {
     let mut text = String::new();
     for file in &found.stale {
         let _ = writeln!(text, "stale: {} of {}{}", file.key, file.source, unfinished(file));
     }
-    let _ = write!(io::stderr(), "{text}remove {}? [y/N] ", plural(found.stale.len() as u64, "file"));
-    let mut answer = String::new();
-    let read = io::stdin().read_line(&mut answer);
-    read.map_err(|error| Failure::new(format!("the answer cannot be read: {error}")))?;
-    Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
+    arguments.consent.is_given(&text, &format!("remove {}?", plural(found.stale.len() as u64, "file")))
 }
 
 fn unfinished(file: &Stale) -> &'static str {
@@ -59,7 +54,7 @@ fn to_text(arguments: &CleanArgs, found: &Found, removed: &[&str], temporary: &[
     for key in removed.iter().copied().chain(temporary.iter().map(String::as_str)) {
         let _ = writeln!(text, "removed: {key}");
     }
-    if arguments.dry_run {
+    if arguments.consent.dry_run {
         for file in &found.stale {
             let _ = writeln!(text, "would remove: {} of {}{}", file.key, file.source, unfinished(file));
         }
@@ -67,7 +62,7 @@ fn to_text(arguments: &CleanArgs, found: &Found, removed: &[&str], temporary: &[
     for (key, reason) in &found.left {
         let _ = writeln!(text, "left: {key}: {reason}");
     }
-    let _ = match (arguments.dry_run, found.stale.len(), removed.len() + temporary.len()) {
+    let _ = match (arguments.consent.dry_run, found.stale.len(), removed.len() + temporary.len()) {
         (true, stale, _) => writeln!(text, "{} would be removed", plural(stale as u64, "file")),
         (_, 0, 0) => writeln!(text, "nothing to remove"),
         (_, _, removed) => writeln!(text, "{} removed", plural(removed as u64, "file")),

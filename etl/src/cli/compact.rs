@@ -16,7 +16,7 @@ use iotlake::location::Location;
 use iotlake::partition::Partition;
 use serde_json::json;
 
-use super::args::CompactArgs;
+use super::args::{CompactArgs, ReportArgs};
 use super::exit::{Exit, Failure, Outcome, print};
 use super::open_lake;
 use super::units::{self, plural};
@@ -63,7 +63,7 @@ pub fn run(arguments: CompactArgs) -> Outcome {
             exit = Exit::Failed;
         }
     }
-    if arguments.json {
+    if arguments.print.json {
         let mut text = serde_json::to_string_pretty(&json!({ "tables": reports })).expect("a report is JSON");
         text.push('\n');
         print(&text)?;
@@ -75,8 +75,7 @@ fn options(arguments: &CompactArgs) -> CompactOptions {
     let grace = match (&arguments.lake.lake, arguments.grace) {
         (_, Some(grace)) => grace,
         (Location::S3(_), None) => CompactOptions::GRACE,
-        // Whoever reads it meanwhile reads again.
-        (Location::Local(_), None) => Duration::ZERO,
+        (Location::Local(_), None) => CompactOptions::LOCAL_GRACE,
     };
     CompactOptions {
         compression: arguments.compression.into(),
@@ -94,7 +93,8 @@ fn of_table(
     options: &CompactOptions,
     arguments: &CompactArgs,
 ) -> Result<(serde_json::Value, bool), Failure> {
-    let CompactArgs { since, until, json, quiet, .. } = arguments;
+    let CompactArgs { since, until, print: ReportArgs { json, quiet }, .. } = arguments;
+    let is_told = !json && !quiet;
     let contract = lake.catalog.table(table)?.map(|table| table.schema.contract().clone());
     let contract = contract.ok_or_else(|| CatalogError::NoTable { name: table.to_owned() })?;
     let now = SystemTime::now();
@@ -107,7 +107,7 @@ fn of_table(
         all.iter().partition(|survey| survey.is_due() && survey.is_closed(options, now));
     let open = rest.iter().filter(|survey| survey.is_due()).count() as u64;
     if arguments.dry_run {
-        if !json {
+        if is_told {
             print(&dry_text(table, all.len() as u64, &due, open, !contract.sort.is_empty()))?;
         }
         return Ok((dry_json(table, all.len(), &due, open), false));
@@ -138,7 +138,7 @@ fn of_table(
     for (_, error) in &totals.failed {
         Failure::of(error).print();
     }
-    if !json {
+    if is_told {
         print(&to_text(table, all.len() as u64, &totals, open, options))?;
     }
     Ok((to_json(table, all.len(), &totals, open), !totals.failed.is_empty()))

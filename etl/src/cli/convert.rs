@@ -1,21 +1,27 @@
 //! `iotlake convert`: one file of records to one Parquet file.
+//!
+//! In comes a file or an object, which is read twice, or a pipe, which can be read only once; out come a file of rows and,
+//! if there are any, one of rejects. What must stay true: nothing that is read is written over, no Parquet goes to a
+//! terminal, and a file has its name only once it is whole.
 
 use std::fs::{self, File};
-use std::io::{self, Read, Write};
+use std::io::{self, IsTerminal, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use indicatif::ProgressBar;
 use iotlake::convert::{self, Columns, ConvertError, ConvertOptions, Converted};
 use iotlake::decode::OnDamage;
 use iotlake::location::{LazyAws, Location};
 use iotlake::plan::{self, Selection};
 use iotlake::storage::Storage;
-use iotlake_flatten::{Compression, Limits, Schema};
+use iotlake_flatten::{Compression, Contract, Limits, Schema};
+use serde_json::json;
 
-use super::args::{ConvertArgs, OnDamageWord};
-use super::exit::{Exit, Failure, Outcome, warn};
+use super::args::{ConvertArgs, OnDamageWord, ReportArgs};
+use super::exit::{Exit, Failure, Outcome, print, warn};
 use super::whole::{WholeFile, cannot_write};
-use super::{backfill, read_contract, report, units};
+use super::{backfill, progress, read_contract, report, units};
 
 /// What is meant.
 struct Conversion {
@@ -23,14 +29,19 @@ struct Conversion {
     output: Place,
     rejects: PathBuf,
     schema: Schema,
+    /// Whether the contract was asked for, and so is complete for what can be read only once.
+    is_complete: bool,
     compression: Compression,
     threads: usize,
     known_as: Option<String>,
     on_damage: OnDamage,
+    print: ReportArgs,
 }
 
 enum Input {
     Stdin,
+    /// A pipe with a name.
+    Pipe(PathBuf),
     File(PathBuf),
     Object(Arc<dyn Storage>, String),
 }
@@ -52,20 +63,22 @@ pub fn run(arguments: ConvertArgs) -> Outcome {
         output_limit: u64::MAX,
         limits: Limits::default(),
     };
+    let bar = progress::of_one_file(settings.input.bytes_to_read(), settings.print.quiet);
     let columns = match &settings.input {
-        Input::Stdin => Columns::declared(settings.schema.clone()),
-        input => settings.discover(input, &convert)?,
+        Input::Stdin | Input::Pipe(_) if settings.is_complete => Columns::declared(settings.schema.clone()),
+        Input::Stdin | Input::Pipe(_) => Columns::of_first_part(settings.schema.clone()),
+        input => settings.discover(input, &convert, &bar)?,
     };
-    let source = settings.input.open()?;
+    let source = bar.wrap_read(settings.input.open()?);
     let mut rejects = None;
     let open_rejects = || rejects.insert(WholeFile::begin(&settings.rejects)?).writer();
     let converted = match &settings.output {
-        Place::Stdout => convert::convert(source, &columns, &convert, io::stdout(), open_rejects),
+        Place::Stdout => convert::convert(source, columns, &convert, io::stdout(), open_rejects),
         Place::File(path) => {
             let failed = |error: io::Error| cannot_write(path.display(), &error);
             let out = WholeFile::begin(path).map_err(failed)?;
             let writer = out.writer().map_err(failed)?;
-            let converted = convert::convert(source, &columns, &convert, writer, open_rejects);
+            let converted = convert::convert(source, columns, &convert, writer, open_rejects);
             let converted = converted.map_err(failure)?;
             out.keep().map_err(failed)?;
             Ok(converted)
@@ -76,7 +89,8 @@ pub fn run(arguments: ConvertArgs) -> Outcome {
     if let Some(rejects) = rejects {
         rejects.keep().map_err(|error| cannot_write(settings.rejects.display(), &error))?;
     }
-    settings.tell(&converted);
+    bar.finish_and_clear();
+    settings.tell(&source_name, &converted)?;
     Ok(if has_rejects { Exit::Rejects } else { Exit::Done })
 }
 
@@ -92,6 +106,7 @@ impl Conversion {
             known_as,
             on_damage,
             force,
+            print,
         } = arguments;
         let Location::Local(output) = output else {
             return Err(Failure::usage(format!("OUT {output}: only local files are written"))
@@ -113,17 +128,22 @@ impl Conversion {
         let (_, threads) = backfill::split_cores(Some(1), Some(threads), 1, backfill::cores())?;
         let input = match input {
             Location::Local(path) if is_dash(&path) => Input::Stdin,
+            Location::Local(path) if is_pipe(&path) => Input::Pipe(path),
             Location::Local(path) => Input::File(path),
             Location::S3(_) => Input::object(&input)?,
         };
-        if on_damage == OnDamageWord::Reject && matches!(input, Input::Stdin) {
-            return Err(Failure::usage("--on-damage reject: standard input can be read only once")
+        if on_damage == OnDamageWord::Reject && matches!(input, Input::Stdin | Input::Pipe(_)) {
+            return Err(Failure::usage("--on-damage reject: standard input and pipes can be read only once")
                 .with_hint(
                     "where the last good checksum stands shows only at the damage: give IN as a file",
                 ));
         }
         let output = if is_dash(&output) { Place::Stdout } else { Place::File(output) };
-        keep_apart(&input, Path::new(&contract), &output, &rejects)?;
+        if matches!(output, Place::Stdout) && io::stdout().is_terminal() {
+            return Err(Failure::usage("OUT -: a terminal cannot show Parquet")
+                .with_hint("name a file, or lead standard output to one"));
+        }
+        keep_apart(&input, contract.as_deref().map(Path::new), &output, &rejects)?;
         let outputs = [output.path(), &rejects];
         if let Some(there) = outputs.into_iter().find(|path| !force && !is_device(path) && path.exists()) {
             return Err(Failure::usage(format!("{}: already exists", there.display()))
@@ -133,17 +153,28 @@ impl Conversion {
             input,
             output,
             rejects,
-            schema: Schema::new(read_contract(&contract)?.contract),
+            schema: Schema::new(match &contract {
+                Some(name) => read_contract(name)?.contract,
+                None => Contract::default(),
+            }),
+            is_complete: contract.is_some(),
             compression: compression.into(),
             threads,
             known_as,
             on_damage: on_damage.into(),
+            print,
         })
     }
 
     /// The columns of what can be read twice. Of damage only this first reading tells.
-    fn discover(&self, input: &Input, convert: &ConvertOptions<'_>) -> Result<Columns, Failure> {
-        let discovered = convert::discover(input.open()?, self.schema.clone(), None, convert);
+    fn discover(
+        &self,
+        input: &Input,
+        convert: &ConvertOptions<'_>,
+        bar: &ProgressBar,
+    ) -> Result<Columns, Failure> {
+        let source = bar.wrap_read(input.open()?);
+        let discovered = convert::discover(source, self.schema.clone(), None, convert);
         let damage = match discovered {
             Err(ConvertError::Damaged { damage, .. }) if self.on_damage == OnDamage::Reject => damage,
             columns => return columns.map_err(failure),
@@ -158,6 +189,7 @@ impl Conversion {
             (Some(uri), _) => Ok(uri.clone()),
             (None, Input::Stdin) => Ok("-".to_owned()),
             (None, Input::Object(storage, key)) => Ok(storage.uri(key)),
+            (None, Input::Pipe(path)) => Ok(path.to_string_lossy().into_owned()),
             (None, Input::File(path)) => {
                 let absolute = fs::canonicalize(path).map_err(|error| unreadable(path, &error))?;
                 Ok(absolute.to_string_lossy().into_owned())
@@ -165,9 +197,26 @@ impl Conversion {
         }
     }
 
-    /// The accounts, on standard error: standard output may be the file.
-    fn tell(&self, converted: &Converted) {
+    /// The accounts. Text goes to standard error, JSON too where standard output is the file.
+    fn tell(&self, identity: &str, converted: &Converted) -> Result<(), Failure> {
         let Converted { counts, rejects_by_reason } = converted;
+        if self.print.json {
+            let report = json!({
+                "source": identity,
+                "counts": counts,
+                "rejects_by_reason": rejects_by_reason,
+                "rejects": (counts.rejected > 0).then(|| self.rejects.display().to_string()),
+            });
+            let text = format!("{report:#}\n");
+            if matches!(self.output, Place::File(_)) {
+                return print(&text);
+            }
+            let _ = io::stderr().write_all(text.as_bytes());
+            return Ok(());
+        }
+        if self.print.quiet {
+            return Ok(());
+        }
         let mut text = format!("{}\n", report::balance(counts));
         if counts.rejected > 0 {
             let reasons = report::reasons(rejects_by_reason);
@@ -180,6 +229,7 @@ impl Conversion {
             ));
         }
         let _ = io::stderr().write_all(text.as_bytes());
+        Ok(())
     }
 }
 
@@ -201,23 +251,22 @@ fn is_device(path: &Path) -> bool {
 }
 
 /// Refuses to write over what is read, or the rows over the rejects, under whatever names.
-fn keep_apart(input: &Input, contract: &Path, output: &Place, rejects: &Path) -> Result<(), Failure> {
+fn keep_apart(input: &Input, contract: Option<&Path>, output: &Place, rejects: &Path) -> Result<(), Failure> {
     let read = match input {
         Input::Stdin => Some(Path::new(STDIN)),
         Input::File(path) => Some(path.as_path()),
         // Nothing is written where it lies.
-        Input::Object(..) => None,
+        Input::Pipe(_) | Input::Object(..) => None,
     };
     let out = output.path();
     let read = read
         .into_iter()
         .flat_map(|read| [("IN", read, "OUT", out), ("IN", read, "the file of rejects", rejects)]);
-    let others = [
-        ("the contract", contract, "OUT", out),
-        ("the contract", contract, "the file of rejects", rejects),
-        ("OUT", out, "the file of rejects", rejects),
-    ];
-    match read.chain(others).find(|(_, path, _, other)| is_same_file(path, other)) {
+    let declared = contract.into_iter().flat_map(|contract| {
+        [("the contract", contract, "OUT", out), ("the contract", contract, "the file of rejects", rejects)]
+    });
+    let written = [("OUT", out, "the file of rejects", rejects)];
+    match read.chain(declared).chain(written).find(|(_, path, _, other)| is_same_file(path, other)) {
         Some((name, _, other_name, other)) => {
             let message = format!("{}: {name} and {other_name} are one file", other.display());
             Err(Failure::usage(message).with_hint("choose another name; --force does not help here"))
@@ -264,13 +313,38 @@ impl Input {
         }
     }
 
+    /// How many bytes are read of it in all, if that is known: a file is read twice.
+    fn bytes_to_read(&self) -> Option<u64> {
+        let size = match self {
+            Input::Stdin | Input::Pipe(_) => return None,
+            Input::File(path) => fs::metadata(path).ok()?.len(),
+            Input::Object(storage, key) => storage.head(key).ok()??.size,
+        };
+        Some(2 * size)
+    }
+
     /// Its bytes from the beginning.
     fn open(&self) -> Result<Box<dyn Read>, Failure> {
         Ok(match self {
             Input::Stdin => Box::new(io::stdin().lock()),
+            Input::Pipe(path) => Box::new(File::open(path).map_err(|error| unreadable(path, &error))?),
             Input::File(path) => Box::new(open(path)?),
             Input::Object(storage, key) => storage.get(key)?.reader,
         })
+    }
+}
+
+/// Whether a name leads to a pipe, as those that a shell makes of `<(...)` do.
+fn is_pipe(path: &Path) -> bool {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::FileTypeExt;
+        fs::metadata(path).is_ok_and(|metadata| metadata.file_type().is_fifo())
+    }
+    #[cfg(not(unix))]
+    {
+        let _ = path;
+        false
     }
 }
 
@@ -279,7 +353,7 @@ fn open(path: &Path) -> Result<File, Failure> {
     let is_file = file.metadata().is_ok_and(|metadata| metadata.is_file());
     if !is_file {
         return Err(Failure::new(format!("{}: not a regular file", path.display()))
-            .with_hint("a folder is for `iotlake backfill`; a pipe can be read as `-`, standard input"));
+            .with_hint("a folder is for `iotlake backfill`"));
     }
     Ok(file)
 }

@@ -22,6 +22,8 @@ pub enum Exit {
     Usage = 2,
     /// Everything was done, and some records were rejected.
     Rejects = 3,
+    /// Stopped by Ctrl-C, as shells say it: 128 and the number of the signal.
+    Interrupted = 130,
     /// A fault in iotlake itself.
     Bug = 255,
 }
@@ -60,6 +62,11 @@ impl Failure {
     pub fn of(error: &dyn Hint) -> Failure {
         let hint = error.hint().map(str::to_owned);
         Failure { causes: causes(error), hint, ..Failure::new(error.to_string()) }
+    }
+
+    /// Says it in other words.
+    pub fn with_message(self, message: String) -> Failure {
+        Failure { message, ..self }
     }
 
     /// Says what can be done about it.

@@ -7,13 +7,20 @@ pub mod catalog;
 pub mod clean;
 pub mod compact;
 pub mod complete;
+mod consent;
 pub mod convert;
 pub mod exit;
+#[cfg(feature = "query")]
+pub mod files;
 mod limits;
 mod progress;
+#[cfg(feature = "query")]
 pub mod query;
+pub mod remove;
 mod report;
 pub mod schema;
+#[cfg(feature = "query")]
+pub mod tables;
 mod times;
 mod units;
 mod whole;
@@ -104,4 +111,11 @@ fn write_file(flag: &str, path: &Path, bytes: &[u8]) -> Result<(), Failure> {
         file.keep()
     });
     written.map_err(|error| cannot_write(format!("{flag} {}", path.display()), &error))
+}
+
+/// What a command says that needs SQL, where iotlake has none.
+#[cfg(not(feature = "query"))]
+pub fn without_sql() -> exit::Outcome {
+    Err(Failure::new("this iotlake was built without SQL")
+        .with_hint("build it with the feature `query`: cargo build --release --features query"))
 }

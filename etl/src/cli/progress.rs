@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use iotlake::backfill::Observer;
-use iotlake::pipeline::{Ingested, PipelineError};
+use iotlake::pipeline::{Ingested, PipelineError, Status};
 use iotlake::plan::Plan;
 use iotlake::source::SourceObject;
 
@@ -18,6 +18,20 @@ const QUIET: Duration = Duration::from_secs(10);
 
 const BAR: &str = "{bar:24} {percent:>3}%  {decimal_bytes}/{decimal_total_bytes}  {decimal_bytes_per_sec}  {msg}  {eta} left";
 
+/// Where the end is not known.
+const NO_END: &str = "{decimal_bytes}  {decimal_bytes_per_sec}  {elapsed}";
+
+/// A bar for one file that is read from its beginning to its end, `total` bytes in all; none where nobody waits.
+pub fn of_one_file(total: Option<u64>, quiet: bool) -> ProgressBar {
+    if quiet || !io::stderr().is_terminal() {
+        return ProgressBar::hidden();
+    }
+    let bar = ProgressBar::with_draw_target(total, ProgressDrawTarget::stderr_with_hz(8));
+    let style = if total.is_some() { BAR } else { NO_END };
+    bar.set_style(ProgressStyle::with_template(style).expect("the template is one"));
+    bar
+}
+
 /// Watches a backfill for somebody who waits.
 pub struct Progress {
     shown: Shown,
@@ -25,6 +39,7 @@ pub struct Progress {
     bytes: u64,
     started: Instant,
     read: AtomicU64,
+    rows: AtomicU64,
     state: Mutex<State>,
 }
 
@@ -37,7 +52,9 @@ enum Shown {
 struct State {
     sources: u64,
     failed: u64,
-    rows: u64,
+    /// Sources that were done before, and their bytes: nothing that this run does.
+    before: u64,
+    bytes_before: u64,
     next_line: Instant,
     new_columns: Vec<String>,
 }
@@ -56,14 +73,21 @@ impl Progress {
             false => Shown::Lines,
         };
         let started = Instant::now();
-        let state =
-            State { sources: 0, failed: 0, rows: 0, next_line: started + QUIET, new_columns: Vec::new() };
+        let state = State {
+            sources: 0,
+            failed: 0,
+            before: 0,
+            bytes_before: 0,
+            next_line: started + QUIET,
+            new_columns: Vec::new(),
+        };
         Progress {
             shown,
             sources: plan.sources.len() as u64,
             bytes: plan.bytes,
             started,
             read: AtomicU64::new(0),
+            rows: AtomicU64::new(0),
             state: Mutex::new(state),
         }
     }
@@ -87,18 +111,40 @@ impl Progress {
         state.next_line = now + QUIET;
         let seconds = now.duration_since(self.started).as_secs_f64();
         let read = self.read.load(Ordering::Relaxed);
-        let left = (self.bytes.saturating_sub(read)) as f64 / (read.max(1) as f64 / seconds);
+        let bytes = self.bytes.saturating_sub(state.bytes_before);
+        let left = bytes.saturating_sub(read) as f64 / (read.max(1) as f64 / seconds);
         let _ = writeln!(
             io::stderr(),
-            "{} of {} sources, {} of {}, {} rows/s, {}/s, {:.0} s left",
-            units::count(state.sources),
-            units::count(self.sources),
+            "{}, {} of {}, {}/s, {left:.0} s left",
+            self.told(state),
             units::bytes(read),
-            units::bytes(self.bytes),
-            units::count(units::rate(state.rows, seconds)),
+            units::bytes(bytes),
             units::bytes(units::rate(read, seconds)),
-            left
         );
+    }
+
+    /// `3 of 12 sources, 1 failed, 24,114 rows/s`, of what this run does.
+    fn told(&self, state: &State) -> String {
+        let seconds = self.started.elapsed().as_secs_f64();
+        let rows = units::rate(self.rows.load(Ordering::Relaxed), seconds);
+        let failed = if state.failed > 0 { format!(", {} failed", state.failed) } else { String::new() };
+        let (sources, of) = (state.sources - state.before, self.sources - state.before);
+        format!(
+            "{} of {} sources{failed}, {} rows/s",
+            units::count(sources),
+            units::count(of),
+            units::count(rows)
+        )
+    }
+
+    /// Another thread that is about to show how far it is may as well do it.
+    fn show(&self) {
+        let Ok(mut state) = self.state.try_lock() else { return };
+        match &self.shown {
+            Shown::Nothing => {}
+            Shown::Bar(bar) => bar.set_message(self.told(&state)),
+            Shown::Lines => self.line(&mut state),
+        }
     }
 }
 
@@ -106,37 +152,33 @@ impl Observer for Progress {
     fn read(&self, stored_bytes: u64) {
         self.read.fetch_add(stored_bytes, Ordering::Relaxed);
         match &self.shown {
-            Shown::Nothing => {}
             Shown::Bar(bar) => bar.inc(stored_bytes),
-            // Another thread that is about to print may as well do it.
-            Shown::Lines => {
-                if let Ok(mut state) = self.state.try_lock() {
-                    self.line(&mut state);
-                }
-            }
+            _ => self.show(),
         }
     }
 
-    fn source(&self, _source: &SourceObject, result: &Result<Ingested, PipelineError>) {
+    fn rows(&self, rows: u64) {
+        self.rows.fetch_add(rows, Ordering::Relaxed);
+        self.show();
+    }
+
+    fn source(&self, source: &SourceObject, result: &Result<Ingested, PipelineError>) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         state.sources += 1;
         match result {
             Ok(outcome) => {
-                state.rows += outcome.counts.rows;
+                if outcome.status == Status::AlreadyDone {
+                    state.before += 1;
+                    state.bytes_before += source.size;
+                }
                 state.new_columns.extend(outcome.new_columns.iter().map(|column| column.name.clone()));
             }
             Err(PipelineError::Stopped) => {}
             Err(_) => state.failed += 1,
         }
         if let Shown::Bar(bar) = &self.shown {
-            let rows = units::rate(state.rows, self.started.elapsed().as_secs_f64());
-            let failed = if state.failed > 0 { format!(", {} failed", state.failed) } else { String::new() };
-            bar.set_message(format!(
-                "{}/{} sources{failed}, {} rows/s",
-                units::count(state.sources),
-                units::count(self.sources),
-                units::count(rows)
-            ));
+            bar.set_length(self.bytes.saturating_sub(state.bytes_before));
+            bar.set_message(self.told(&state));
         }
     }
 }

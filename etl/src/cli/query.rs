@@ -1,146 +1,146 @@
 //! `iotlake query`: SQL over a lake, or the list of what can be asked about.
+//!
+//! In comes a statement, as an argument, from a file, or from standard input; out goes its answer. What must stay true: a
+//! file that is there is never overwritten unasked, and one that was not written whole is not left behind.
 
-use super::args::QueryArgs;
-use super::exit::Outcome;
+use std::fs;
+use std::io::{self, BufWriter, IsTerminal, Read, Write};
+use std::path::Path;
+
+use iotlake::query::{Answer, Format, QueryError, Session, write};
+
+use super::args::{FormatWord, QueryArgs};
+use super::exit::{Exit, Failure, Outcome, output_failed, print, warn};
+use super::units::count;
+use super::whole::{WholeFile, cannot_write};
+use super::{open_lake, tables};
 
 /// Runs the command.
-#[cfg(not(feature = "query"))]
-pub fn run(_arguments: QueryArgs) -> Outcome {
-    Err(super::exit::Failure::new("this iotlake was built without SQL")
-        .with_hint("build it with the feature `query`: cargo build --release --features query"))
-}
-
-/// Runs the command.
-#[cfg(feature = "query")]
 pub fn run(arguments: QueryArgs) -> Outcome {
-    with_sql::run(arguments)
+    let format = format(&arguments)?;
+    if let Some(path) = arguments.output.as_deref().filter(|path| !arguments.force && path.is_file()) {
+        return Err(Failure::usage(format!("--output {}: already exists", path.display()))
+            .with_hint("choose another name, or overwrite it with --force"));
+    }
+    let sql = statement(&arguments)?;
+    let lake = open_lake(&arguments.lake)?;
+    let session = Session::open(&lake).map_err(failure)?;
+    let Some(sql) = &sql else {
+        print(&(tables::to_text(&session) + &tables::remark(&session, &arguments.lake)))?;
+        return Ok(Exit::Done);
+    };
+    match &arguments.output {
+        None => {
+            let mut out = BufWriter::new(io::stdout());
+            answer(&session, sql, format, &arguments, &mut out)?;
+            out.flush().map_err(output_failed)?;
+        }
+        Some(path) => {
+            let failed = |error: io::Error| cannot_write(format!("--output {}", path.display()), &error);
+            let file = WholeFile::begin(path).map_err(failed)?;
+            let mut out = file.writer().map_err(failed)?;
+            answer(&session, sql, format, &arguments, &mut out)?;
+            out.flush().map_err(failed)?;
+            file.keep().map_err(failed)?;
+        }
+    }
+    for unread in session.unread().iter().filter(|_| !arguments.quiet) {
+        warn(&unread.message, Some(unread.hint));
+    }
+    Ok(Exit::Done)
 }
 
-#[cfg(feature = "query")]
-mod with_sql {
-    use std::fmt::Write as _;
-    use std::io::{self, BufWriter, IsTerminal, Write};
-    use std::path::Path;
-
-    use iotlake::query::{Answer, Format, QueryError, Session, TableKind, write};
-
-    use super::super::args::{FormatWord, LakeArgs, QueryArgs};
-    use super::super::exit::{Exit, Failure, Outcome, output_failed, print, warn};
-    use super::super::open_lake;
-    use super::super::units::{count, plural};
-    use super::super::whole::{WholeFile, cannot_write};
-
-    pub fn run(arguments: QueryArgs) -> Outcome {
-        let format = format(&arguments)?;
-        let lake = open_lake(&arguments.lake)?;
-        let session = Session::open(&lake).map_err(failure)?;
-        let Some(sql) = &arguments.sql else {
-            print(&tables(&session, &arguments.lake))?;
-            return Ok(Exit::Done);
-        };
-        match &arguments.output {
-            None => {
-                let mut out = BufWriter::new(io::stdout());
-                answer(&session, sql, format, arguments.max_rows, &mut out)?;
-                out.flush().map_err(output_failed)?;
-            }
-            Some(path) => {
-                let failed = |error: io::Error| cannot_write(format!("--output {}", path.display()), &error);
-                let file = WholeFile::begin(path).map_err(failed)?;
-                let mut out = file.writer().map_err(failed)?;
-                answer(&session, sql, format, arguments.max_rows, &mut out)?;
-                out.flush().map_err(failed)?;
-                file.keep().map_err(failed)?;
-            }
-        }
-        for unread in session.unread() {
-            warn(&unread.message, Some(unread.hint));
-        }
-        Ok(Exit::Done)
+/// The SQL that is asked for; `None` if none is.
+fn statement(arguments: &QueryArgs) -> Result<Option<String>, Failure> {
+    if let Some(path) = &arguments.file {
+        let failed = |error| Failure::new(format!("--file {}: cannot be read: {error}", path.display()));
+        return fs::read_to_string(path).map(Some).map_err(failed);
     }
-
-    fn format(arguments: &QueryArgs) -> Result<Format, Failure> {
-        let by_name = || {
-            let extension = arguments.output.as_deref().and_then(Path::extension)?;
-            match extension.to_str()? {
-                "csv" => Some(Format::Csv),
-                "json" | "ndjson" | "jsonl" => Some(Format::Json),
-                "parquet" => Some(Format::Parquet),
-                _ => None,
-            }
-        };
-        let format = match arguments.format {
-            Some(FormatWord::Table) => Format::Table,
-            Some(FormatWord::Csv) => Format::Csv,
-            Some(FormatWord::Json) => Format::Json,
-            Some(FormatWord::Parquet) => Format::Parquet,
-            None => by_name().unwrap_or_default(),
-        };
-        if format == Format::Parquet && arguments.output.is_none() && io::stdout().is_terminal() {
-            return Err(Failure::usage("--format parquet: a terminal cannot show Parquet")
-                .with_hint("name a file with --output FILE, or choose table, csv or json"));
-        }
-        Ok(format)
+    let is_asked_for = match arguments.sql.as_deref() {
+        Some("-") => true,
+        Some(sql) => return Ok(Some(sql.to_owned())),
+        None => false,
+    };
+    if !is_asked_for && io::stdin().is_terminal() {
+        return Ok(None);
     }
-
-    fn answer(
-        session: &Session,
-        sql: &str,
-        format: Format,
-        max_rows: Option<usize>,
-        out: &mut (impl Write + Send),
-    ) -> Result<(), Failure> {
-        let Some(max_rows) = max_rows else {
-            return session.write(sql, format, out).map(drop).map_err(failure);
-        };
-        let mut all = session.run(sql).map_err(failure)?;
-        let rows = all.rows();
-        cut(&mut all, max_rows);
-        write(&all, format, out).map_err(failure)?;
-        if rows > max_rows {
-            let (rows, shown) = (count(rows as u64), count(max_rows as u64));
-            warn(&format!("--max-rows {max_rows}: the first {shown} of {rows} rows"), None);
-        }
-        Ok(())
+    let mut sql = String::new();
+    let read = io::stdin().lock().read_to_string(&mut sql);
+    read.map_err(|error| Failure::new(format!("cannot read SQL from standard input: {error}")))?;
+    match sql.trim().is_empty() {
+        true if is_asked_for => Err(Failure::usage("-: standard input holds no SQL")
+            .with_hint("pipe it in, or give it as an argument")),
+        true => Ok(None),
+        false => Ok(Some(sql)),
     }
+}
 
-    fn cut(answer: &mut Answer, max_rows: usize) {
-        let mut left = max_rows;
-        for batch in &mut answer.batches {
-            *batch = batch.slice(0, left.min(batch.num_rows()));
-            left -= batch.num_rows();
+fn format(arguments: &QueryArgs) -> Result<Format, Failure> {
+    let by_name = || {
+        let extension = arguments.output.as_deref().and_then(Path::extension)?;
+        match extension.to_str()? {
+            "csv" => Some(Format::Csv),
+            "json" | "ndjson" | "jsonl" => Some(Format::Json),
+            "parquet" => Some(Format::Parquet),
+            _ => None,
         }
+    };
+    let format = match arguments.format {
+        _ if arguments.json => Format::Json,
+        Some(FormatWord::Table) => Format::Table,
+        Some(FormatWord::Vertical) => Format::Vertical,
+        Some(FormatWord::Csv) => Format::Csv,
+        Some(FormatWord::Json) => Format::Json,
+        Some(FormatWord::Parquet) => Format::Parquet,
+        None => by_name().unwrap_or_else(|| for_the_eye(arguments)),
+    };
+    if format == Format::Parquet && arguments.output.is_none() && io::stdout().is_terminal() {
+        return Err(Failure::usage("--format parquet: a terminal cannot show Parquet")
+            .with_hint("name a file with --output FILE, or choose table, csv or json"));
     }
+    Ok(format)
+}
 
-    fn tables(session: &Session, lake: &LakeArgs) -> String {
-        let tables = session.tables();
-        let width = tables.iter().map(|table| table.name.len()).max().unwrap_or(0);
-        let mut text = String::new();
-        for table in tables {
-            let kind = match table.kind {
-                TableKind::Data => "table",
-                TableKind::Rejects => "rejects",
-                TableKind::View => "view",
-            };
-            let columns = plural(table.columns.len() as u64, "column");
-            writeln!(text, "{:<width$}  {kind:<7}  {columns}", table.name).expect("a String takes all");
-        }
-        match tables.first() {
-            None => text.push_str("no tables yet: `iotlake backfill SRC --lake DIR` makes one\n"),
-            Some(table) => {
-                let name = &table.name;
-                let example = format!("iotlake query {lake} 'SELECT * FROM \"{name}\" LIMIT 10'");
-                writeln!(text, "\nnames with dots go in double quotes: {example}")
-                    .expect("a String takes all");
-            }
-        }
-        text
+/// A table, or what fits on the terminal that it goes to.
+fn for_the_eye(arguments: &QueryArgs) -> Format {
+    let is_terminal = arguments.output.is_none() && io::stdout().is_terminal();
+    let width = terminal_size::terminal_size().filter(|_| is_terminal);
+    width.map_or(Format::Table, |(width, _)| Format::Fitted(usize::from(width.0)))
+}
+
+fn answer(
+    session: &Session,
+    sql: &str,
+    format: Format,
+    arguments: &QueryArgs,
+    out: &mut (impl Write + Send),
+) -> Result<(), Failure> {
+    let Some(max_rows) = arguments.max_rows else {
+        return session.write(sql, format, out).map(drop).map_err(failure);
+    };
+    let mut all = session.run(sql).map_err(failure)?;
+    let rows = all.rows();
+    cut(&mut all, max_rows);
+    write(&all, format, out).map_err(failure)?;
+    if rows > max_rows && !arguments.quiet {
+        let (rows, shown) = (count(rows as u64), count(max_rows as u64));
+        warn(&format!("--max-rows {max_rows}: the first {shown} of {rows} rows"), None);
     }
+    Ok(())
+}
 
-    fn failure(error: QueryError) -> Failure {
-        match error {
-            QueryError::Write(error) => output_failed(error),
-            error => Failure::of(&error),
-        }
+fn cut(answer: &mut Answer, max_rows: usize) {
+    let mut left = max_rows;
+    for batch in &mut answer.batches {
+        *batch = batch.slice(0, left.min(batch.num_rows()));
+        left -= batch.num_rows();
+    }
+}
+
+/// Why there is no answer.
+pub(super) fn failure(error: QueryError) -> Failure {
+    match error {
+        QueryError::Write(error) => output_failed(error),
+        error => Failure::of(&error),
     }
 }

@@ -3,11 +3,11 @@
 
 use std::fmt::Write;
 
-use iotlake::catalog::{CatalogError, Table, TableName};
+use iotlake::catalog::{CatalogError, Side, Table, TableName};
 use iotlake::contract::table_to_toml;
 use iotlake::lake::Lake;
 use iotlake::view::{Expression, View};
-use iotlake_flatten::layout::{ENGINE, PARTITION_KEYS};
+use iotlake_flatten::layout::{ENGINE, PARTITION_KEYS, REJECTS};
 use iotlake_flatten::{ColumnType, Numbers, Path, TableColumn, Type};
 use serde_json::json;
 
@@ -19,24 +19,36 @@ use super::{open_lake, units};
 enum Named {
     Table(Table),
     View(View, Table),
+    /// The table whose rejects it holds.
+    Rejects(Table),
 }
 
 /// Runs the command.
 pub fn run(arguments: SchemaArgs) -> Outcome {
     let lake = open_lake(&arguments.lake)?;
+    let asked = (arguments.as_contract, arguments.print.json, arguments.sql);
     let text = match named(&lake, arguments.table)? {
-        Named::Table(table) => match (arguments.as_contract, arguments.json, arguments.sql) {
+        Named::Table(table) => match asked {
             (true, ..) => table_to_toml(&table.schema),
             (_, true, _) => to_json(&table),
             (.., true) => return Err(only_for(&table.name, "--sql", "a table", "a view")),
             _ => to_text(&lake, &table)?,
         },
-        Named::View(view, table) => match (arguments.as_contract, arguments.json, arguments.sql) {
+        Named::View(view, table) => match asked {
             (true, ..) => return Err(only_for(&view.name, "--as-contract", "a view", "a table")),
             (_, true, _) => view_to_json(&view, &table),
             (.., true) => view.to_sql(&table.schema) + "\n",
             _ => view_to_text(&view, &table),
         },
+        Named::Rejects(table) => {
+            let name = TableName::rejects(&table.name).to_string();
+            match asked {
+                (true, ..) => return Err(only_for(&name, "--as-contract", "a table of rejects", "a table")),
+                (.., true) => return Err(only_for(&name, "--sql", "a table of rejects", "a view")),
+                (_, true, _) => rejects_to_json(&name, &table),
+                _ => rejects_to_text(&name, &table),
+            }
+        }
     };
     print(&text)?;
     Ok(Exit::Done)
@@ -44,7 +56,7 @@ pub fn run(arguments: SchemaArgs) -> Outcome {
 
 fn only_for(name: &str, flag: &str, is: &str, needs: &str) -> Failure {
     Failure::usage(format!("{flag}: {name} is {is}, and this is for {needs}"))
-        .with_hint("`iotlake query` without SQL lists tables and views")
+        .with_hint("`iotlake tables` lists tables and views")
 }
 
 fn named(lake: &Lake, name: Option<String>) -> Result<Named, Failure> {
@@ -68,6 +80,12 @@ fn named(lake: &Lake, name: Option<String>) -> Result<Named, Failure> {
         let table = lake.catalog.table(&view.table)?;
         let table = table.ok_or_else(|| CatalogError::NoTable { name: view.table.clone() })?;
         return Ok(Named::View(view, table));
+    }
+    let TableName { name: of, side } = TableName::parse(&name);
+    if side == Side::Rejects
+        && let Some(table) = lake.catalog.table(&of)?
+    {
+        return Ok(Named::Rejects(table));
     }
     let failure = Failure::from(CatalogError::NoTable { name });
     Err(if names.is_empty() { failure } else { failure.with_hint(format!("there are {}", names.join(", "))) })
@@ -187,6 +205,32 @@ fn to_json(table: &Table) -> String {
         "columns": columns.collect::<Vec<_>>(),
         "ignored": ignored.map(|declared| &declared.path).collect::<Vec<_>>(),
         "rejects": TableName::rejects(&table.name).to_string(),
+    }))
+}
+
+fn rejects_to_text(name: &str, table: &Table) -> String {
+    let mut text = format!(
+        "table {name}: {}, the rejects of {}\n\n",
+        units::plural(REJECTS.len() as u64, "column"),
+        table.name
+    );
+    let mut rows = vec![["column", "type", "", "from"].map(str::to_owned)];
+    let row = |name: &str, ty: &str, from: &str| [name, ty, "", from].map(str::to_owned);
+    rows.extend(REJECTS.iter().map(|column| row(column.name, column.ty.hive(), column.about)));
+    rows.extend(PARTITION_KEYS.iter().map(|key| row(key, "string", "partition key")));
+    write_aligned(&mut text, &rows);
+    text
+}
+
+fn rejects_to_json(name: &str, table: &Table) -> String {
+    let columns = REJECTS
+        .iter()
+        .map(|column| json!({ "name": column.name, "type": column.ty.hive(), "about": column.about }));
+    pretty(&json!({
+        "table": name,
+        "rejects_of": table.name,
+        "partition_keys": PARTITION_KEYS,
+        "columns": columns.collect::<Vec<_>>(),
     }))
 }
 

@@ -25,12 +25,15 @@ impl WholeFile {
     /// Begins the file that shall be called `name`.
     pub fn begin(name: &Path) -> io::Result<WholeFile> {
         let prefix = format!(".{}.", name.file_name().unwrap_or_default().to_string_lossy());
-        let mut builder = tempfile::Builder::new();
-        builder.prefix(&prefix).suffix(".tmp");
+        // The error itself: a name that nobody has typed, and that is another the next time, explains nothing.
+        let mut cause = None;
         // It is no secret: as readable as any other file that is made.
-        #[cfg(unix)]
-        builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-        let temporary = builder.tempfile_in(folder_of(name)).map_err(without_name)?;
+        let make = |path: &Path| {
+            let made = File::options().read(true).write(true).create_new(true).open(path);
+            made.inspect_err(|error| cause = error.raw_os_error())
+        };
+        let made = tempfile::Builder::new().prefix(&prefix).suffix(".tmp").make_in(folder_of(name), make);
+        let temporary = made.map_err(|error| cause.map_or(error, io::Error::from_raw_os_error))?;
         Ok(WholeFile { temporary, name: name.to_owned() })
     }
 
@@ -48,15 +51,6 @@ impl WholeFile {
 /// `place`, a path or a flag with one, could not be written.
 pub fn cannot_write(place: impl Display, error: &io::Error) -> Failure {
     Failure::new(format!("{place}: cannot be written: {error}"))
-}
-
-/// The error itself: a name that nobody has typed, and that is another the next time, explains nothing.
-fn without_name(error: io::Error) -> io::Error {
-    // How tempfile says what it tried.
-    match error.to_string().split_once(" at path ") {
-        Some((cause, _)) => io::Error::new(error.kind(), cause),
-        None => error,
-    }
 }
 
 #[cfg(test)]

@@ -10,9 +10,10 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use iotlake_flatten::layout::metadata;
 
 use super::error::CompactError;
-use super::file::{File, said};
+use super::file::File;
 use crate::catalog::Side;
 use crate::digest::source_hash;
+use crate::footer::said;
 use crate::generation::{Manifest, rows_of};
 use crate::ledger::{Ledger, LedgerError, Output};
 use crate::partition::Partition;
@@ -29,7 +30,7 @@ pub(super) struct Chosen {
     pub(super) contains: Vec<Output>,
     /// Those of them that no generation had.
     pub(super) fresh: Vec<File>,
-    /// Sources whose rows the generation before shows and the next one does not show so.
+    /// Sources whose rows the generation before has and the next one has not, or not so.
     pub(super) dropped: BTreeSet<String>,
     /// How many rows these are.
     pub(super) removed: u64,
@@ -61,8 +62,8 @@ struct Found<'a> {
 }
 
 impl Look<'_> {
-    /// Chooses. `again` are sources that were ingested anew: what the generation before shows of them is compared with their
-    /// receipts though nothing of them may lie in the folder.
+    /// Chooses. `again` are sources that were replaced or removed: what the generation before shows of them is compared with
+    /// their receipts though nothing of them may lie in the folder.
     pub(super) fn choose(&self, again: &[String]) -> Result<Chosen, CompactError> {
         let contained: HashSet<&str> = self.contains().iter().map(|file| file.key.as_str()).collect();
         let mut known: HashMap<String, Vec<&Output>> = HashMap::new();
@@ -86,6 +87,7 @@ impl Look<'_> {
             let known = known.get(hash).map_or(&[][..], Vec::as_slice);
             self.source(&Found { hash, metas }, known, &mut keeps, &mut chosen)?;
         }
+        // Of one that has files here it was decided with them.
         for identity in again {
             let hash = source_hash(identity);
             let (Some(known), false) = (known.get(&hash), found.contains_key(&hash)) else { continue };
@@ -112,9 +114,10 @@ impl Look<'_> {
         self.before.map_or(&[], |manifest| &manifest.contains)
     }
 
-    /// What the receipt of a source names in this partition; `None` if it has none that can be read.
+    /// What the receipt of a source names in this partition, which is nothing if it was given up; `None` if it has none that
+    /// can be read.
     fn named(&self, identity: &str) -> Result<Option<Vec<Output>>, CompactError> {
-        let receipt = match self.ledger.head(self.table, identity) {
+        let receipt = match self.ledger.standing(self.table, identity)?.transpose() {
             // Whoever ingests the source anew writes it anew.
             Err(LedgerError::Damaged { .. }) => None,
             receipt => receipt?,
@@ -139,14 +142,14 @@ impl Look<'_> {
             // It is gone since it was listed: its source is being ingested anew.
             Err(error) if error.is_gone() => return Ok(()),
             // What it is, nothing tells: `audit` does.
-            Err(CompactError::Damaged { .. } | CompactError::Parquet { .. }) => {
+            Err(CompactError::Damaged { .. }) => {
                 chosen.waiting += found.metas.len() as u64;
                 return Ok(());
             }
             looked => looked?,
         };
-        let identity =
-            said(&looked.0, metadata::SOURCE).filter(|identity| source_hash(identity) == found.hash);
+        let identity = said(looked.0.file_metadata(), metadata::SOURCE)
+            .filter(|identity| source_hash(identity) == found.hash);
         let named = match identity {
             Some(identity) => self.named(identity)?,
             None => None,

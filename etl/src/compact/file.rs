@@ -13,20 +13,15 @@ use parquet::arrow::arrow_reader::{
     ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder,
 };
 use parquet::errors::ParquetError;
-use parquet::file::metadata::{ParquetMetaData, ParquetMetaDataReader};
+use parquet::file::metadata::ParquetMetaData;
 use parquet::file::reader::{ChunkReader, Length};
 
 use super::error::CompactError;
 use super::spill::Spills;
 use crate::digest::Digest;
+use crate::footer;
 use crate::ledger::Output;
 use crate::storage::{Storage, StorageError};
-
-/// Read at once from the end of a file: most footers are shorter, and so are most files that want to be compacted.
-const TAIL: u64 = 64 << 10;
-
-/// The bytes behind the footer: its length and the magic number.
-const TRAILER: usize = 8;
 
 /// Files up to this size are read into memory.
 const SMALL: u64 = 8 << 20;
@@ -47,26 +42,9 @@ impl File {
         key: &str,
         size: u64,
     ) -> Result<(Arc<ParquetMetaData>, Bytes), CompactError> {
-        let damaged =
-            |reason: &str| CompactError::Damaged { uri: storage.uri(key), reason: reason.to_owned() };
-        let mut tail = storage.get_range(key, size.saturating_sub(TAIL)..size)?;
-        let trailer = tail.len().checked_sub(TRAILER).ok_or_else(|| damaged("it is too short"))?;
-        let (length, magic) = tail[trailer..].split_at(4);
-        if magic != b"PAR1" {
-            return Err(damaged("it does not end as Parquet does"));
-        }
-        let length = u32::from_le_bytes([length[0], length[1], length[2], length[3]]) as usize;
-        let all = (length + TRAILER) as u64;
-        if all > size {
-            return Err(damaged("its footer is longer than the file"));
-        }
-        if all > tail.len() as u64 {
-            tail = storage.get_range(key, size - all..size)?;
-        }
-        let end = tail.len() - TRAILER;
-        let footer = ParquetMetaDataReader::decode_metadata(&tail[end - length..end]);
-        let footer = footer.map_err(|source| CompactError::Parquet { uri: storage.uri(key), source })?;
-        Ok((Arc::new(footer), Bytes::from(tail)))
+        let (footer, end) = footer::read_end(storage, key, size)?
+            .map_err(|reason| CompactError::Damaged { uri: storage.uri(key), reason })?;
+        Ok((Arc::new(footer), Bytes::from(end)))
     }
 
     /// The file that is named so.
@@ -133,12 +111,6 @@ impl File {
         }
         Ok((Content::Disk(Arc::new(file)), digest.finish()))
     }
-}
-
-/// What the metadata of a file say under `key`.
-pub(super) fn said<'a>(footer: &'a ParquetMetaData, key: &str) -> Option<&'a str> {
-    let pairs = footer.file_metadata().key_value_metadata()?;
-    pairs.iter().find(|pair| pair.key == key)?.value.as_deref()
 }
 
 /// The bytes of a file.

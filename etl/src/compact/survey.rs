@@ -1,15 +1,18 @@
 //! Which partitions of a table want to be compacted, and what lies there that nobody reads any more.
 //!
-//! In comes a table; out come its partitions as two listings show them. A manifest is read only of a partition in which
-//! something lies beside the files of its newest generation.
+//! In comes a table; out come its partitions as a few listings show them. A manifest is read only of a partition in which
+//! something lies beside the files of its newest generation; and of all, if the table has sources that were replaced or
+//! removed at some time, for a generation may still show what these were.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::SystemTime;
 
 use super::CompactOptions;
+use crate::catalog::Side;
 use crate::error::Error;
-use crate::generation::{Generations, place};
+use crate::generation::{Generations, Manifest, place};
 use crate::lake::Lake;
+use crate::ledger::{Ledger, LedgerError};
 use crate::partition::Partition;
 use crate::place::Place;
 
@@ -28,6 +31,8 @@ pub struct Survey {
     pub superseded: u64,
     /// Their bytes.
     pub superseded_bytes: u64,
+    /// Sources whose rows its newest generation has as they are not any more: those who read by receipts leave them out.
+    pub stale: u64,
 }
 
 impl Survey {
@@ -38,7 +43,7 @@ impl Survey {
 
     /// Whether there is something to compact.
     pub fn is_due(&self) -> bool {
-        self.files > u64::from(self.generation == 0)
+        self.files > u64::from(self.generation == 0) || self.stale > 0
     }
 }
 
@@ -48,6 +53,7 @@ impl Survey {
 /// If the storage fails or a manifest cannot be read.
 pub fn survey(lake: &Lake, table: &str) -> Result<Vec<Survey>, Error> {
     let generations = Generations::new(&*lake.storage);
+    let mut replaced = Replaced::of(lake, table)?;
     let newest: BTreeMap<Partition, u32> = generations.newest_of(table, "")?.into_iter().collect();
     /// Keys and bytes: of files of sources, of files of generations.
     type Files = [Vec<(String, u64)>; 2];
@@ -67,13 +73,23 @@ pub fn survey(lake: &Lake, table: &str) -> Result<Vec<Survey>, Error> {
     for (partition, [fresh, made]) in found {
         let generation = newest.get(&partition).copied().unwrap_or_default();
         let is_swept = fresh.is_empty() && is_one(table, generation, &made);
-        let mut survey =
-            Survey { partition, generation, files: 0, bytes: 0, superseded: 0, superseded_bytes: 0 };
+        let mut survey = Survey {
+            partition,
+            generation,
+            files: 0,
+            bytes: 0,
+            superseded: 0,
+            superseded_bytes: 0,
+            stale: 0,
+        };
         let manifest = match generation {
             0 => None,
-            _ if is_swept => None,
+            _ if is_swept && replaced.hashes.is_empty() => None,
             number => Some(generations.read(table, partition, number)?.manifest),
         };
+        if let Some(manifest) = &manifest {
+            survey.stale = replaced.stale_in(manifest)?;
+        }
         let has = |files: &[crate::ledger::Output], key: &str| {
             files.binary_search_by(|file| file.key.as_str().cmp(key)).is_ok()
         };
@@ -91,6 +107,62 @@ pub fn survey(lake: &Lake, table: &str) -> Result<Vec<Survey>, Error> {
         surveys.push(survey);
     }
     Ok(surveys)
+}
+
+/// What the receipts of sources name that were replaced or removed at some time, read as they are asked for.
+pub(super) struct Replaced<'a> {
+    ledger: Ledger,
+    table: &'a str,
+    hashes: BTreeSet<String>,
+    /// By hash; `None` of a source without a receipt that can be read.
+    named: HashMap<String, Option<BTreeSet<String>>>,
+}
+
+impl Replaced<'_> {
+    pub(super) fn of<'a>(lake: &Lake, table: &'a str) -> Result<Replaced<'a>, LedgerError> {
+        let ledger = lake.ledger();
+        let hashes = ledger.replaced(table)?;
+        Ok(Replaced { ledger, table, hashes, named: HashMap::new() })
+    }
+
+    /// How many sources a generation has otherwise than their receipts say.
+    pub(super) fn stale_in(&mut self, manifest: &Manifest) -> Result<u64, LedgerError> {
+        let mut contained: HashMap<String, BTreeSet<&str>> = HashMap::new();
+        for file in &manifest.contains {
+            if let Some(place) = Place::parse(self.table, &file.key)
+                && self.hashes.contains(&place.name.hash)
+            {
+                contained.entry(place.name.hash).or_default().insert(&file.key);
+            }
+        }
+        let mut stale = 0;
+        for (hash, keys) in contained {
+            let is_here = |key: &&String| {
+                Place::parse(self.table, key)
+                    .is_some_and(|place| (place.side, place.partition) == (Side::Rows, manifest.partition))
+            };
+            let Some(named) = self.named(&hash)? else { continue };
+            stale += u64::from(!named.iter().filter(is_here).map(String::as_str).eq(keys));
+        }
+        Ok(stale)
+    }
+
+    fn named(&mut self, hash: &str) -> Result<Option<BTreeSet<String>>, LedgerError> {
+        if let Some(named) = self.named.get(hash) {
+            return Ok(named.clone());
+        }
+        let name = self.ledger.replaced_name(self.table, hash)?;
+        let standing = match name {
+            Some(name) => self.ledger.standing(self.table, &name)?,
+            None => None,
+        };
+        let named = match standing.transpose() {
+            Err(LedgerError::Damaged { .. }) => None,
+            receipt => receipt?.map(|receipt| receipt.outputs.into_iter().map(|output| output.key).collect()),
+        };
+        self.named.insert(hash.to_owned(), named.clone());
+        Ok(named)
+    }
 }
 
 /// Whether all files lie in one folder, which is that of a generation of this number.

@@ -53,7 +53,7 @@ pub struct Manifest {
     pub removed: BTreeMap<Cause, u64>,
 }
 
-/// The options that the files of a generation depend on, beside the schema of the table.
+/// What the files of a generation depend on, beside the files that they were made of.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct GenerationOptions {
@@ -61,6 +61,8 @@ pub struct GenerationOptions {
     pub sort: Vec<Path>,
     /// The compression of pages: `snappy` or `zstd`.
     pub compression: String,
+    /// How many columns the table had.
+    pub columns: usize,
     /// The most bytes of a file.
     pub file_bytes: u64,
 }

@@ -78,26 +78,37 @@ pub fn parse(table: &str, key: &str) -> Option<Folder> {
 }
 
 /// Under which name a file of a generation is shown to whoever reads keys from paths and looks in one folder of a partition
-/// only, and not below that: in that of the files that sources became, where none of ours is called so. `None` if `key` is no file of a generation.
+/// only, and not below that: in that of the files that sources became, where none of ours is called so. The number says
+/// what is hidden in it. `None` if `key` is no file of a generation.
 #[cfg(feature = "query")]
-pub(crate) fn shown_as(key: &str) -> Option<String> {
+pub(crate) fn shown_as(key: &str, hidden: usize) -> Option<String> {
     let (table, _) = key.split_once('/')?;
     let folder = parse(table, key)?;
     let name = key.rsplit('/').next()?;
-    Some(format!("{table}/{}/{}-{name}", folder.partition.folder(), folder.name()))
+    Some(format!("{table}/{}/{}-{hidden}-{name}", folder.partition.folder(), folder.name()))
+}
+
+/// The table, the folder, the number of what is hidden and the name of a file of a generation that is shown so.
+#[cfg(feature = "query")]
+fn parse_shown(shown: &str) -> Option<(&str, Folder, usize, &str)> {
+    let (rest, name) = shown.rsplit_once('/')?;
+    let (rest_of_name, name) = name.rsplit_once('-')?;
+    let (folder, hidden) = rest_of_name.rsplit_once('-')?;
+    let (table, partition) = rest.split_once('/')?;
+    Some((table, Folder::named(Partition::from_folder(partition)?, folder)?, hidden.parse().ok()?, name))
 }
 
 /// The key of what is shown under a name: of a file of a generation its own, else the name.
 #[cfg(feature = "query")]
 pub(crate) fn behind(shown: &str) -> String {
-    let key = || {
-        let (rest, name) = shown.rsplit_once('/')?;
-        let (folder, name) = name.rsplit_once('-')?;
-        let (table, partition) = rest.split_once('/')?;
-        let folder = Folder::named(Partition::from_folder(partition)?, folder)?;
-        Some(format!("{table}/{}/{name}", folder.path()))
-    };
-    key().unwrap_or_else(|| shown.to_owned())
+    let key = parse_shown(shown).map(|(table, folder, _, name)| format!("{table}/{}/{name}", folder.path()));
+    key.unwrap_or_else(|| shown.to_owned())
+}
+
+/// The number of what is hidden in what is shown under a name: 0 is nothing.
+#[cfg(feature = "query")]
+pub(crate) fn hidden_in(shown: &str) -> usize {
+    parse_shown(shown).map_or(0, |(_, _, hidden, _)| hidden)
 }
 
 #[cfg(test)]
@@ -112,9 +123,12 @@ mod tests {
             for part in [0, 7, 123_456] {
                 let key = folder.key("t", part);
                 assert_eq!(parse("t", &key), Some(folder.clone()));
-                let shown = shown_as(&key).unwrap();
-                assert!(shown.starts_with(&format!("t/{}/", partition.folder())), "{shown}");
-                assert_eq!((behind(&shown), behind(&key)), (key.clone(), key));
+                for hidden in [0, 3, 12] {
+                    let shown = shown_as(&key, hidden).unwrap();
+                    assert!(shown.starts_with(&format!("t/{}/", partition.folder())), "{shown}");
+                    assert_eq!((behind(&shown), behind(&key)), (key.clone(), key.clone()));
+                    assert_eq!((hidden_in(&shown), hidden_in(&key)), (hidden, 0));
+                }
             }
             assert!(folder.key("t", 0).starts_with(&folder_of("t", partition)));
         }

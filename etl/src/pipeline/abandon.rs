@@ -5,9 +5,28 @@
 //! What must stay true: a record goes only once no file that it names is there, the newest last, since it names those of
 //! the older ones too.
 
+use std::collections::BTreeSet;
+
 use super::attempt::{self, Record};
 use super::error::PipelineError;
 use crate::storage::{Storage, Swap};
+
+/// The names of all sources of `table` that have a record.
+///
+/// # Errors
+/// As [`fence`].
+pub(crate) fn sources(storage: &dyn Storage, table: &str) -> Result<BTreeSet<String>, PipelineError> {
+    let mut keys = Vec::new();
+    storage.list(&format!("{}/{table}/", attempt::ATTEMPTS), &mut |meta| {
+        keys.push(meta.key);
+        Ok(())
+    })?;
+    let mut sources = BTreeSet::new();
+    for key in keys {
+        sources.extend(Record::read(storage, &key)?.map(|(record, _)| record.source));
+    }
+    Ok(sources)
+}
 
 /// Fences off all who may still write the source `source_name`; the first revision above theirs. `None` if somebody changed a
 /// record meanwhile: the source is being written, and stays.

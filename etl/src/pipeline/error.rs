@@ -6,6 +6,7 @@ use crate::catalog::CatalogError;
 use crate::decode::DecodeError;
 use crate::error::Hint;
 use crate::ledger::LedgerError;
+use crate::remote::Fault;
 use crate::storage::StorageError;
 use crate::turns::Closed;
 
@@ -43,6 +44,9 @@ pub enum PipelineError {
     /// The source cannot be read.
     #[error("cannot read {source_name}")]
     Source { source_name: String, source: StorageError },
+    /// A folder of sources cannot be listed, or a file has a name that cannot be a key.
+    #[error("{message}")]
+    Unlisted { message: String, hint: Option<String> },
     /// The source cannot be decoded.
     #[error("{source_name}")]
     Decode { source_name: String, source: DecodeError },
@@ -62,6 +66,25 @@ pub enum PipelineError {
 
 fn none_of(rows: u64, is_all: bool) -> String {
     if is_all { "no record".to_owned() } else { format!("none of the first {rows} records") }
+}
+
+impl PipelineError {
+    /// Whether the lake itself takes no more, so that every other source would fail too.
+    pub fn ends_all(&self) -> bool {
+        let of_lake = match self {
+            PipelineError::Storage(error)
+            | PipelineError::Catalog(CatalogError::Storage(error))
+            | PipelineError::Ledger(LedgerError::Storage(error)) => error,
+            _ => return false,
+        };
+        match of_lake {
+            StorageError::Full { .. } | StorageError::ReadOnly { .. } => true,
+            StorageError::Remote(error) => {
+                matches!(error.fault, Fault::Unreachable | Fault::NoCredentials | Fault::Expired)
+            }
+            _ => false,
+        }
+    }
 }
 
 impl Hint for PipelineError {
@@ -94,6 +117,7 @@ impl Hint for PipelineError {
             }
             PipelineError::Stopped => Some("run again: what is done is not done twice"),
             PipelineError::Source { source, .. } => source.hint(),
+            PipelineError::Unlisted { hint, .. } => hint.as_deref(),
             PipelineError::Decode { source, .. } => source.hint(),
             PipelineError::Storage(error) => error.hint(),
             PipelineError::Catalog(error) => error.hint(),

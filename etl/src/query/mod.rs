@@ -4,13 +4,16 @@
 //! writers that print them. Every table of the catalog is there with all its columns, beside it the table of its
 //! rejects and the catalog's views; partition keys are text with their zeros, and a condition on them decides which
 //! files are opened. A file that lacks a column has NULL in it, a table without files has no rows. Files are read that a
-//! receipt names, in partitions that the catalog has; of others there is word.
+//! receipt names, or the generation that has its source, in partitions that the catalog has; of others there is word.
 //!
 //! What must stay true: types come from the catalog and never from a file; names fold to lower case unless they are in
 //! double quotes, as in Athena; nothing that is run here can change the lake.
 
 mod error;
+mod files;
+mod functions;
 mod receipts;
+mod stale;
 mod store;
 mod tables;
 mod write;
@@ -31,9 +34,12 @@ use tokio::runtime::Runtime;
 
 use crate::catalog::TableName;
 use crate::lake::Lake;
+use crate::storage::Storage;
 
 pub use error::QueryError;
-pub use receipts::{Receipts, Unread};
+pub use files::TableFile;
+pub use receipts::{Choice, Receipts, Unread};
+use stale::RowsTable;
 use store::LakeStore;
 use write::AnswerWriter;
 pub use write::{Format, TABLE_ROWS, write};
@@ -44,6 +50,7 @@ pub use write::{Format, TABLE_ROWS, write};
 pub struct Session {
     runtime: Runtime,
     context: SessionContext,
+    storage: Arc<dyn Storage>,
     store: LakeStore,
     receipts: Arc<Receipts>,
     tables: Vec<TableSummary>,
@@ -109,10 +116,12 @@ impl Session {
         let receipts = Arc::new(Receipts::new(lake.storage.clone(), lake.catalog.clone()));
         let store = LakeStore::new(lake.storage.clone()).with_receipts(receipts.clone());
         context.register_object_store(url.as_ref(), Arc::new(store.clone()));
-        let mut session = Session { runtime, context, store, receipts, tables: Vec::new() };
+        let storage = lake.storage.clone();
+        let mut session = Session { runtime, context, storage, store, receipts, tables: Vec::new() };
         for name in catalog.tables()? {
             let Some(table) = catalog.table(&name)? else { continue };
             let data = tables::rows(&name, &table.schema)?;
+            let data = RowsTable::new(data, session.store.hidden().clone());
             session.register(&name, TableKind::Data, Arc::new(data))?;
             let rejects_name = TableName::rejects(name).to_string();
             let rejects = tables::rejects(&rejects_name)?;
@@ -205,9 +214,7 @@ impl Session {
         let state = self.context.state();
         let wrong = |error: DataFusionError| QueryError::of_plan(sql, &error, &self.tables);
         let plan = state.create_logical_plan(sql).await.map_err(wrong)?;
-        let only_queries =
-            SQLOptions::new().with_allow_ddl(false).with_allow_dml(false).with_allow_statements(false);
-        only_queries.verify_plan(&plan).map_err(|error| QueryError::refused(&error))?;
+        only_queries().verify_plan(&plan).map_err(|error| QueryError::refused(&error))?;
         self.context.execute_logical_plan(plan).await.map_err(wrong)
     }
 }
@@ -216,6 +223,11 @@ impl std::fmt::Debug for Session {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Session").field("tables", &self.tables).finish_non_exhaustive()
     }
+}
+
+/// Nothing that changes anything.
+fn only_queries() -> SQLOptions {
+    SQLOptions::new().with_allow_ddl(false).with_allow_dml(false).with_allow_statements(false)
 }
 
 /// DataFusion as the lake needs it; memory and spilling are as DataFusion has them.
@@ -233,5 +245,9 @@ fn context() -> Result<SessionContext, QueryError> {
     // A lake grows while it is read: each query lists its files anew.
     let runtime = RuntimeEnvBuilder::new().with_object_list_cache_limit(0);
     let runtime = runtime.build_arc().map_err(QueryError::failed)?;
-    Ok(SessionContext::new_with_config_rt(config, runtime))
+    let context = SessionContext::new_with_config_rt(config, runtime);
+    for function in functions::all() {
+        context.register_udf(function);
+    }
+    Ok(context)
 }

@@ -15,12 +15,12 @@ mod walk;
 
 use std::fs::{self, File, Metadata};
 use std::io::{self, Read, Seek, SeekFrom, Write};
-use std::ops::Range;
+use std::ops::{ControlFlow, Range};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
-use super::{Body, ObjectMeta, Put, Result, Storage, StorageError, Swap, Visitor, WEAK, check_key};
+use super::{Body, ObjectMeta, Put, Result, Storage, StorageError, Swap, Unlisted, Visitor, WEAK, check_key};
 
 const TEMPORARY: &str = "_iotlake/tmp";
 const LOCKS: &str = "_iotlake/locks";
@@ -322,7 +322,17 @@ impl Storage for LocalStorage {
     }
 
     fn list_while(&self, prefix: &str, visit: &mut Visitor<'_>) -> Result<()> {
-        walk::walk(&self.root, self.left_out.as_deref(), prefix, visit)
+        walk::walk(&self.root, self.left_out.as_deref(), prefix, visit, None)
+    }
+
+    fn list_sources(
+        &self,
+        prefix: &str,
+        visit: &mut dyn FnMut(ObjectMeta) -> Result<()>,
+        unlisted: &mut Unlisted<'_>,
+    ) -> Result<()> {
+        let visit = &mut |meta| visit(meta).map(ControlFlow::Continue);
+        walk::walk(&self.root, self.left_out.as_deref(), prefix, visit, Some(unlisted))
     }
 
     fn delete(&self, key: &str) -> Result<()> {

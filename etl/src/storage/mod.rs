@@ -76,6 +76,9 @@ pub enum Swap {
 /// Is shown the objects of a listing one by one, and says whether to go on.
 pub type Visitor<'a> = dyn FnMut(ObjectMeta) -> Result<ControlFlow<()>> + 'a;
 
+/// Is told what cannot be listed: where it is, and why.
+pub type Unlisted<'a> = dyn FnMut(String, StorageError) + 'a;
+
 /// A place that holds objects under keys.
 ///
 /// Every method takes keys as [`check_key`] allows them, and fails with [`StorageError::InvalidKey`] on others; but what
@@ -126,6 +129,20 @@ pub trait Storage: Debug + Send + Sync {
     /// the listing and is returned.
     fn list(&self, prefix: &str, visit: &mut dyn FnMut(ObjectMeta) -> Result<()>) -> Result<()> {
         self.list_while(prefix, &mut |meta| visit(meta).map(ControlFlow::Continue))
+    }
+
+    /// As [`Storage::list`], of objects that others have put there: what cannot be listed by itself, such as a folder that
+    /// may not be read, is handed to `unlisted` with its place, and the listing goes on.
+    ///
+    /// # Errors
+    /// As [`Storage::list`], if nothing can be listed.
+    fn list_sources(
+        &self,
+        prefix: &str,
+        visit: &mut dyn FnMut(ObjectMeta) -> Result<()>,
+        _unlisted: &mut Unlisted<'_>,
+    ) -> Result<()> {
+        self.list(prefix, visit)
     }
 
     /// Removes an object; success if there is none.

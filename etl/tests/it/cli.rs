@@ -1,134 +1,19 @@
 //! What the command line prints and how it ends, whole: each test runs commands in a folder of its own and compares
 //! the transcript with a file in `tests/it/cli/`. `UPDATE_GOLDEN=1` writes the files; they are reviewed as text.
 
+mod shell;
+
 use std::ffi::OsStr;
-use std::fmt::Write as _;
 use std::fs;
-use std::io::Write as _;
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
-use std::os::unix::process::CommandExt;
-use std::path::{Path, PathBuf};
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 use std::process::{Command, Stdio};
 
-use tempfile::TempDir;
+use shell::Shell;
 
 const GOOD: &str =
     "{\"ts\":1772355600000,\"m\":{\"t\":21.5}}\n{\"ts\":1772355601000,\"m\":{\"t\":\"high\"}}\n";
 const KEY: &str = "raw/2026/03/01/09/a.json";
-
-/// A folder to run commands in, and what they printed so far.
-struct Shell {
-    _folder: TempDir,
-    root: PathBuf,
-    transcript: String,
-}
-
-impl Shell {
-    fn new() -> Shell {
-        let folder = TempDir::new().unwrap();
-        let root = folder.path().canonicalize().unwrap();
-        // So that another user may look in; see `run_restricted`.
-        fs::set_permissions(&root, fs::Permissions::from_mode(0o755)).unwrap();
-        Shell { _folder: folder, root, transcript: String::new() }
-    }
-
-    /// With one source of two rows under a dated key.
-    fn with_source() -> Shell {
-        let shell = Shell::new();
-        shell.write(KEY, GOOD);
-        shell
-    }
-
-    fn write(&self, name: &str, bytes: impl AsRef<[u8]>) {
-        let path = self.root.join(name);
-        fs::create_dir_all(path.parent().unwrap()).unwrap();
-        fs::write(path, bytes).unwrap();
-    }
-
-    fn edit(&self, name: &str, from: &str, to: &str) {
-        let text = fs::read_to_string(self.root.join(name)).unwrap();
-        assert!(text.contains(from), "{text}");
-        self.write(name, text.replacen(from, to, 1));
-    }
-
-    fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_iotlake"));
-        command.current_dir(&self.root).args(arguments).env_remove("RUST_BACKTRACE").env("COLUMNS", "100");
-        command
-    }
-
-    /// Runs `iotlake` and adds what it printed to the transcript.
-    fn run(&mut self, arguments: &[&str]) -> &mut Shell {
-        let command = self.command(arguments);
-        self.record(arguments, command, b"")
-    }
-
-    fn run_with_input(&mut self, arguments: &[&str], input: &str) -> &mut Shell {
-        let command = self.command(arguments);
-        self.record(arguments, command, input.as_bytes())
-    }
-
-    /// As a user for whom permissions hold; the superuser becomes nobody.
-    fn run_restricted(&mut self, arguments: &[&str]) -> &mut Shell {
-        let mut command = self.command(arguments);
-        if fs::metadata(&self.root).unwrap().uid() == 0 {
-            command.uid(65534).gid(65534);
-        }
-        self.record(arguments, command, b"")
-    }
-
-    fn record(&mut self, arguments: &[&str], mut command: Command, input: &[u8]) -> &mut Shell {
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut child = command.spawn().unwrap();
-        // It may end without reading.
-        let _ = child.stdin.take().unwrap().write_all(input);
-        let output = child.wait_with_output().unwrap();
-        let quote =
-            |word: &&str| if word.contains([' ', '*']) { format!("'{word}'") } else { (*word).to_owned() };
-        let words: Vec<_> = arguments.iter().map(quote).collect();
-        let _ = writeln!(self.transcript, "$ iotlake {}", words.join(" "));
-        for (name, bytes) in [("", &output.stdout), ("! ", &output.stderr)] {
-            let text = String::from_utf8_lossy(bytes);
-            for line in text.lines() {
-                let line = self.stable(line);
-                let _ = writeln!(self.transcript, "{}", format!("{name}{line}").trim_end());
-            }
-        }
-        let _ = writeln!(self.transcript, "[{}]\n", output.status.code().expect("it was not killed"));
-        self
-    }
-
-    /// A line without what differs from run to run and from machine to machine.
-    fn stable(&self, line: &str) -> String {
-        let line = line.replace(self.root.to_str().unwrap(), "DIR");
-        let cores = std::thread::available_parallelism().unwrap();
-        let line = line.replace(&format!("has {cores} cores"), "has N cores");
-        let line = line.replace(&format!("must be at most {cores};"), "must be at most N;");
-        if line.contains(" rows/s") {
-            return "TIME".to_owned();
-        }
-        // Files name their source, and so depend on the path of this folder.
-        if let Some((before, after)) = line.split_once(" decoded, ") {
-            let files = after.split_once(" written").map_or(after, |(_, files)| files);
-            return format!("{before} decoded, BYTES written{files}");
-        }
-        let varying = ["bytes_out", "seconds", "rows_per_second", "decoded_bytes_per_second"];
-        match varying.iter().find(|key| line.contains(&format!("\"{key}\":"))) {
-            Some(key) => format!("  \"{key}\": VARIES,"),
-            None => line,
-        }
-    }
-
-    fn golden(&self, name: &str) {
-        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/cli").join(format!("{name}.txt"));
-        if std::env::var_os("UPDATE_GOLDEN").is_some() {
-            fs::create_dir_all(path.parent().unwrap()).unwrap();
-            fs::write(&path, &self.transcript).unwrap();
-        }
-        let expected = fs::read_to_string(&path).unwrap_or_default();
-        assert_eq!(self.transcript, expected, "\n{}\n{}", path.display(), self.transcript);
-    }
-}
 
 fn hostile(name: &str) -> Vec<u8> {
     fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("../fixtures/hostile").join(name)).unwrap()
@@ -151,7 +36,10 @@ fn a_backfill_balances_and_the_second_finds_nothing_to_do() {
     shell.run(&["schema", "--lake", "lake"]);
     shell.run(&["schema", "events", "--lake", "lake", "--as-contract"]);
     shell.run(&["schema", "other", "--lake", "lake"]);
+    shell.run(&["schema", "events_rejects", "--lake", "lake"]);
+    shell.run(&["schema", "events_rejects", "--lake", "lake", "--as-contract"]);
     shell.run(&["audit", "--lake", "lake"]);
+    shell.run(&["audit", "--lake", "lake", "--quiet"]);
     shell.golden("backfill");
 }
 
@@ -203,6 +91,22 @@ fn a_source_that_cannot_be_read_says_why() {
     fs::set_permissions(shell.root.join("lake"), fs::Permissions::from_mode(0o777)).unwrap();
     shell.run_restricted(&["backfill", "secret", "--lake", "lake"]);
     shell.golden("source");
+}
+
+#[test]
+fn what_cannot_be_listed_is_one_failed_source() {
+    use std::os::unix::ffi::OsStrExt;
+    let mut shell = Shell::with_source();
+    shell.write("raw/2026/03/01/10/b.json", GOOD);
+    let folder = shell.root.join("raw/2026/03/01/10");
+    fs::write(shell.root.join(KEY).with_file_name(OsStr::from_bytes(b"caf\xe9.json")), GOOD).unwrap();
+    fs::create_dir(shell.root.join("lake")).unwrap();
+    fs::set_permissions(shell.root.join("lake"), fs::Permissions::from_mode(0o777)).unwrap();
+    fs::set_permissions(&folder, fs::Permissions::from_mode(0o000)).unwrap();
+    shell.run_restricted(&["backfill", "raw", "--lake", "lake"]);
+    fs::set_permissions(&folder, fs::Permissions::from_mode(0o755)).unwrap();
+    shell.run_restricted(&["backfill", "raw", "--lake", "lake"]);
+    shell.golden("unlisted");
 }
 
 #[test]
@@ -383,7 +287,10 @@ fn a_copy_of_what_was_ingested_is_noticed() {
     let mut shell = Shell::with_source();
     shell.run(&["backfill", "raw", "--lake", "lake", "--as", "s3://bucket/raw", "--quiet"]);
     shell.run(&["backfill", "raw", "--lake", "lake", "--as", "s3://bucket/raw"]);
+    let before = files_below(&shell.root.join("lake"));
     shell.run(&["backfill", "raw", "--lake", "lake"]);
+    assert_eq!(files_below(&shell.root.join("lake")), before, "nothing is written");
+    shell.run(&["backfill", "raw", "--lake", "lake", "--again"]);
     shell.run(&["backfill", "raw", "--lake", "lake"]);
     shell.golden("twin");
 }
@@ -440,6 +347,13 @@ fn converting_loses_nothing() {
     shell.run(&["convert", "in.json", "out.parquet"]);
     shell.run(&["convert", "in.json", "out.parquet", "--force"]);
     shell.run_with_input(&["convert", "-", "stdin.parquet"], GOOD);
+    shell.run_with_input(&["convert", "-", "declared.parquet", "--contract", "default"], GOOD);
+    let pipe = shell.root.join("pipe");
+    assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let writer = std::thread::spawn(move || fs::write(pipe, GOOD).unwrap());
+    shell.run(&["convert", "pipe", "pipe.parquet", "--json"]);
+    writer.join().unwrap();
+    shell.run(&["convert", "in.json", "quiet.parquet", "--quiet"]);
     assert!(!shell.root.join("stdin.rejects.parquet").exists());
     shell.run(&["convert", "in.json", "-"]);
     shell.run(&["convert", "missing.json", "x.parquet"]);
@@ -457,7 +371,11 @@ fn converting_loses_nothing() {
         (metadata.num_rows(), columns.collect::<Vec<_>>().join(" "))
     };
     assert_eq!(rows("out.parquet"), (2, "_source _record ts m.t m.t.string".to_owned()));
-    assert_eq!(rows("stdin.parquet"), (2, "_source _record _overflow ts".to_owned()));
+    // What comes through a pipe has the columns of its first part, or those that were asked for.
+    for name in ["stdin.parquet", "pipe.parquet"] {
+        assert_eq!(rows(name), rows("out.parquet"), "{name}");
+    }
+    assert_eq!(rows("declared.parquet"), (2, "_source _record _overflow ts".to_owned()));
     assert_eq!(rows("out.rejects.parquet").0, 1);
 }
 
@@ -517,6 +435,177 @@ fn a_lake_answers_questions() {
     shell.golden("query");
 }
 
+#[cfg(feature = "query")]
+#[test]
+fn a_question_comes_from_wherever_it_stands() {
+    let mut shell = Shell::with_source();
+    shell.run(&["backfill", "raw", "--lake", "lake", "--quiet"]);
+    let sql = "-- what is there?\nSELECT count(*) AS n FROM events\n";
+    shell.write("q.sql", sql);
+    shell.run(&["query", "--lake", "lake", sql.trim()]);
+    shell.run(&["query", "--lake", "lake", "--without a space\nSELECT 1 AS n"]);
+    shell.run(&["query", "-f", "q.sql", "--lake", "lake"]);
+    shell.run(&["query", "-f", "missing.sql", "--lake", "lake"]);
+    shell.run_with_input(&["query", "--lake", "lake", "-"], sql);
+    shell.run_with_input(&["query", "--lake", "lake", "--format", "csv"], sql);
+    shell.run(&["query", "--lake", "lake", "-"]);
+    shell.run(&["query", "--lake", "lake", "--fromat", "csv"]);
+    shell.run(&["tables", "--lake", "lake"]);
+    shell.run(&["tables", "--lake", "lake", "--quiet"]);
+    shell.run(&["tables", "--lake", "lake", "--json"]);
+    // Text that is empty is not NULL, and no key stands twice.
+    let empty = "SELECT '' AS empty, NULL AS nothing, NULLIF(1, 1) AS none";
+    shell.run(&["query", "--lake", "lake", empty]);
+    shell.run(&["query", "--lake", "lake", empty, "--format", "csv"]);
+    shell.run(&[
+        "query",
+        "--lake",
+        "lake",
+        "SELECT ts, '' AS e, NULL AS n FROM events",
+        "--format",
+        "vertical",
+    ]);
+    let twice = "SELECT a.ts, b.ts, 3 AS ts_2 FROM events a JOIN events b ON a.ts = b.ts ORDER BY a.ts";
+    shell.run(&["query", "--lake", "lake", "--json", twice]);
+    shell.run(&["query", "--lake", "lake", "--output", "n.csv", "SELECT 1 AS n"]);
+    shell.run(&["query", "--lake", "lake", "--output", "n.csv", "SELECT 2 AS n"]);
+    assert_eq!(fs::read_to_string(shell.root.join("n.csv")).unwrap(), "n\r\n1\r\n");
+    shell.run(&["query", "--lake", "lake", "--output", "n.csv", "SELECT 2 AS n", "--force"]);
+    assert_eq!(fs::read_to_string(shell.root.join("n.csv")).unwrap(), "n\r\n2\r\n");
+    let output = shell.command(&["tables"]).env("IOTLAKE_LAKE", "lake").output().unwrap();
+    assert!(String::from_utf8_lossy(&output.stdout).starts_with("events "), "{output:?}");
+    shell.golden("question");
+}
+
+#[cfg(feature = "query")]
+#[test]
+fn a_terminal_is_shown_what_fits() {
+    let shell = Shell::with_source();
+    assert!(shell.command(&["backfill", "raw", "--lake", "lake", "--quiet"]).status().unwrap().success());
+    let sql = "SELECT hour, ts, \"m.t\", \"m.t.string\" FROM events ORDER BY ts";
+    let query = |columns| shell.on_terminal(columns, &["query", "--lake", "lake", sql]);
+    let (wide, code) = query(80);
+    assert!(wide.starts_with("+------+") && code == Some(0), "{wide}");
+    let (narrow, code) = query(40);
+    let first = "-- row 1 --\nhour       | 09\nts         | 1772355600000\nm.t        | 21.5\nm.t.string | NULL\n-- row 2 --\n";
+    assert!(narrow.starts_with(first) && narrow.ends_with("\n2 rows\n") && code == Some(0), "{narrow}");
+    // Nobody can read Parquet.
+    let (shown, code) = shell.on_terminal(80, &["convert", KEY, "-", "--rejects", "r.parquet"]);
+    assert_eq!((shown.lines().next(), code), (Some("error: OUT -: a terminal cannot show Parquet"), Some(2)));
+    // Who waits sees how far it is.
+    shell.write("large.json", GOOD.repeat(20_000));
+    let (shown, code) = shell.on_terminal(100, &["convert", "large.json", "large.parquet"]);
+    assert!(shown.contains("% ") && code == Some(0), "{shown}");
+    let (shown, _) =
+        shell.on_terminal(100, &["convert", "large.json", "large.parquet", "--force", "--quiet"]);
+    assert_eq!(shown, "");
+}
+
+#[cfg(feature = "query")]
+#[test]
+fn files_are_those_that_receipts_name() {
+    let mut shell = Shell::with_source();
+    shell.write("raw/2026/03/01/10/b.json", format!("{GOOD}nonsense\n"));
+    shell.run(&["backfill", "raw", "--lake", "lake", "--as", "s3://bucket/raw", "--quiet"]);
+    // What a run that was stopped might have left.
+    let hour = shell.root.join("lake/events/year=2026/month=03/day=01/hour=09");
+    let file = fs::read_dir(&hour).unwrap().next().unwrap().unwrap().path();
+    fs::copy(&file, hour.join("00000000000000000000000000000000-00000.parquet")).unwrap();
+    shell.run(&["files", "events", "--lake", "lake"]);
+    shell.run(&["files", "events_rejects", "--lake", "lake"]);
+    shell.run(&["files", "events", "--lake", "lake", "--where", "hour >= '10' -- late", "--quiet"]);
+    shell.run(&["files", "events", "--lake", "lake", "--where", "ts > 1"]);
+    shell.run(&["files", "events", "--lake", "lake", "--where", "true) UNION (SELECT 1"]);
+    shell.run(&["files", "other", "--lake", "lake"]);
+    shell.golden("files");
+    let listed = |condition: &str| {
+        let arguments = ["files", "events", "--lake", "lake", "--quiet", "--json", "--where", condition];
+        let output = shell.command(&arguments).output().unwrap();
+        let list: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        list["files"].as_array().unwrap().clone()
+    };
+    let only = listed("month = '03' AND hour < '10'");
+    let path = file.canonicalize().unwrap();
+    assert_eq!((only.len(), only[0]["file"].as_str()), (1, path.to_str()));
+    assert_eq!(
+        (&only[0]["hour"], &only[0]["bytes"]),
+        (&"09".into(), &fs::metadata(&path).unwrap().len().into())
+    );
+    assert_eq!((listed("true").len(), listed("month = '04'").len()), (2, 0));
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn control_c_ends_with_130_once_and_twice() {
+    use std::io::{BufRead, BufReader};
+    for is_twice in [false, true] {
+        let shell = Shell::with_source();
+        // The run waits for the lock of its table for as long as this test has it.
+        let name = iotlake::digest::Digest::of(b"_iotlake/catalog/tables/events.json");
+        shell.write(&format!("lake/_iotlake/locks/{name}"), "");
+        let lock = fs::File::open(shell.root.join("lake/_iotlake/locks").join(&name)).unwrap();
+        lock.lock().unwrap();
+        let mut command = shell.command(&["backfill", "raw", "--lake", "lake"]);
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let process = child.id().to_string();
+        let interrupt = || {
+            assert!(Command::new("kill").args(["-INT", &process]).status().unwrap().success());
+        };
+        let listens = || {
+            let status = fs::read_to_string(format!("/proc/{process}/status")).unwrap();
+            let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:")).unwrap();
+            u64::from_str_radix(caught.trim(), 16).unwrap() & 0b10 != 0
+        };
+        while !listens() {
+            std::thread::yield_now();
+        }
+        interrupt();
+        let mut errors = BufReader::new(child.stderr.take().unwrap()).lines().map(Result::unwrap);
+        let first = "warning: stopping after the parts that are being written; Ctrl-C again stops at once";
+        assert_eq!(errors.next().unwrap(), first);
+        let mut printed = String::new();
+        if is_twice {
+            interrupt();
+            let second = "warning: stopped at once; the same command again does the rest";
+            assert_eq!(errors.next().unwrap(), second);
+        } else {
+            drop(lock);
+            std::io::Read::read_to_string(&mut child.stdout.take().unwrap(), &mut printed).unwrap();
+            assert!(printed.ends_with("stopped: run the same command again for the rest\n"), "{printed}");
+        }
+        assert_eq!(child.wait().unwrap().code(), Some(130), "twice: {is_twice}");
+    }
+}
+
+#[test]
+fn sources_and_tables_are_removed_once_somebody_agrees() {
+    let mut shell = Shell::with_source();
+    shell.write("raw/2026/03/01/10/b.json", format!("{GOOD}nonsense\n"));
+    shell.run(&["backfill", "raw", "--lake", "lake", "--quiet", "--contract", "rigado"]);
+    let before = files_below(&shell.root.join("lake"));
+    let source = "raw/2026/03/01/10/b.json";
+    shell.run(&["remove", "--source", source, "--lake", "lake"]);
+    shell.run(&["remove", "--source", source, "--lake", "lake", "--dry-run"]);
+    shell.run(&["remove", "--source", "s3://bucket/none", "--lake", "lake", "--yes"]);
+    shell.run(&["drop", "events", "--lake", "lake"]);
+    shell.run(&["drop", "events_rigado", "--lake", "lake", "--yes"]);
+    shell.run(&["drop", "other", "--lake", "lake", "--yes"]);
+    assert_eq!(files_below(&shell.root.join("lake")), before, "nothing is removed unasked");
+    shell.run(&["remove", "--source", source, "--lake", "lake", "--yes"]);
+    shell.run(&["remove", "--source", source, "--lake", "lake", "--yes"]);
+    shell.run(&["audit", "--lake", "lake"]);
+    shell.run(&["backfill", "raw", "--lake", "lake"]);
+    shell.run(&["drop", "events", "--lake", "lake", "--dry-run"]);
+    shell.run(&["drop", "events", "--lake", "lake", "--yes", "--quiet"]);
+    shell.run(&["audit", "--lake", "lake"]);
+    assert_eq!(files_below(&shell.root.join("raw")), 2, "what was ingested stays");
+    assert_eq!(files_below(&shell.root.join("lake/events")), 0);
+    // Another table of this name can have other types.
+    shell.write("c.toml", "[[column]]\npath = \"ts\"\ntype = \"string\"\n");
+    shell.run(&["backfill", "raw", "--lake", "lake", "--quiet", "--contract", "c.toml"]);
+    shell.golden("remove");
+}
+
 #[test]
 fn completions_and_manual_pages_are_made() {
     let shell = Shell::new();
@@ -551,6 +640,7 @@ fn hours_are_compacted_once_they_are_closed_and_audited() {
     shell.run(&["audit", "--lake", "lake"]);
     shell.run(&["query", count, "--lake", "lake"]);
     shell.run(&["compact", "--lake", "lake"]);
+    shell.run(&["compact", "--lake", "lake", "--grace", "0"]);
     shell.run(&["compact", "--lake", "lake"]);
     shell.run(&["audit", "--lake", "lake", "--repair"]);
     shell.run(&["query", count, "--lake", "lake"]);
@@ -560,4 +650,32 @@ fn hours_are_compacted_once_they_are_closed_and_audited() {
     shell.run(&["compact", "--lake", "lake", "--memory", "1 MiB"]);
     shell.run(&["compact", "--lake", "lake", "--settled", "2 hours"]);
     shell.golden("compact");
+}
+
+#[test]
+fn hours_that_are_asked_for_are_compacted_and_listed_and_lose_the_sources_that_are_removed() {
+    let mut shell = Shell::new();
+    for name in ["08/a", "08/b", "09/c", "09/d", "10/e", "10/f"] {
+        let line = format!("{{\"ts\":1,\"device\":{{\"deviceId\":\"{}\"}}}}\n", &name[3..]);
+        shell.write(&format!("raw/2026/03/01/{name}.json"), line);
+    }
+    shell.run(&["backfill", "raw", "--lake", "lake", "--contract", "rigado", "--as", "s3://raw", "--quiet"]);
+    let hours = ["--since", "2026-03-01T09", "--until", "2026-03-01T10"];
+    let compact = ["compact", "--lake", "lake", "--jobs", "2"];
+    shell.run(&[&compact[..], &hours, &["--dry-run", "--json"]].concat());
+    shell.run(&[&compact[..], &hours].concat());
+    shell.run(&[&compact[..], &["--quiet"]].concat());
+    let files =
+        shell.command(&["files", "events", "--lake", "lake", "--where", "hour = '09'"]).output().unwrap();
+    let files = String::from_utf8(files.stdout).unwrap();
+    assert!(files.ends_with("/00000.parquet\n") && files.lines().count() == 1, "{files}");
+    assert!(files.contains("/hour=0%39/g1-"), "{files}");
+    shell.run(&["remove", "--source", "s3://raw/2026/03/01/09/d.json", "--lake", "lake", "--yes"]);
+    let rows = "SELECT hour, device_deviceid FROM events ORDER BY 1, 2";
+    shell.run(&["query", rows, "--lake", "lake"]);
+    shell.run(&["audit", "--lake", "lake", "--bytes"]);
+    shell.run(&["drop", "events", "--lake", "lake", "--yes"]);
+    assert_eq!(files_below(&shell.root.join("lake/events")), 0);
+    assert_eq!(files_below(&shell.root.join("lake/_iotlake/generations")), 0);
+    shell.golden("compact-some");
 }

@@ -11,14 +11,15 @@ use iotlake::catalog::{
 };
 use iotlake::lake::Lake;
 use iotlake::ledger::Output;
-use iotlake::partition::Partition;
+use iotlake::partition::{Partition, PartitionBy};
 use iotlake::place::Place;
 use iotlake::storage::{MemoryStorage, Storage};
 use iotlake::view::View;
-use iotlake_flatten::{Bound, ColumnSummary, Identity, Schema};
+use iotlake_flatten::{Bound, ColumnSummary, Contract, Identity, Schema};
 use parquet::file::metadata::ParquetMetaDataReader;
 
 use crate::support::{dirty_source, run, small_parts};
+use crate::writers::{Fate, Writer};
 
 /// A catalog that remembers what it was told.
 #[derive(Debug, Default)]
@@ -67,6 +68,14 @@ impl Catalog for Told {
 
     fn views(&self) -> Result<Vec<View>> {
         self.inner.views()
+    }
+
+    fn drop_table(&self, name: &str) -> Result<()> {
+        self.inner.drop_table(name)
+    }
+
+    fn drop_view(&self, name: &str) -> Result<()> {
+        self.inner.drop_view(name)
     }
 
     fn view(&self, name: &str) -> Result<Option<View>> {
@@ -136,4 +145,32 @@ fn a_source_of_very_many_files_is_committed_in_batches() {
     assert_eq!(sizes.iter().sum::<usize>() as u64, HOURS);
     assert!(sizes.len() == 2 && sizes[0] < 1024 + 256, "{sizes:?}");
     assert!(commits.iter().all(|(table, _)| table.side == Side::Rows));
+}
+
+#[test]
+fn a_table_and_a_view_of_one_name_exclude_each_other_at_any_moment() {
+    let table = || Table::new("x", Schema::new(Contract::default()), PartitionBy::Arrival);
+    let view = || View { name: "x".to_owned(), table: "base".to_owned(), columns: Vec::new() };
+    for (is_table_first, after) in [(true, 0), (true, 1), (false, 0), (false, 1)] {
+        let storage = Arc::new(MemoryStorage::new("lake"));
+        let lake = Lake::embedded(storage.clone());
+        lake.catalog.create_table(&Table { name: "base".to_owned(), ..table() }).unwrap();
+        let other = Lake::embedded(storage.clone());
+        let meanwhile = move || {
+            drop(if is_table_first {
+                other.catalog.put_view(&view())
+            } else {
+                other.catalog.create_table(&table()).map(drop)
+            });
+        };
+        let writer = Writer::new(&storage, Some((after, Fate::Interrupted(Box::new(meanwhile)))));
+        let first = writer.lake();
+        drop(if is_table_first {
+            first.catalog.create_table(&table()).map(drop)
+        } else {
+            first.catalog.put_view(&view())
+        });
+        let there = (lake.catalog.table("x").unwrap().is_some(), lake.catalog.view("x").unwrap().is_some());
+        assert_ne!(there, (true, true), "table first: {is_table_first}, after {after} effects");
+    }
 }

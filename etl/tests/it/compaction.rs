@@ -1,5 +1,7 @@
 //! Compaction: every row once, whoever works beside it, wherever it is stopped.
 
+mod switch;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::sync::Arc;
@@ -10,9 +12,11 @@ use iotlake::audit::{Depth, audit};
 use iotlake::backfill::Options;
 use iotlake::catalog::{Catalog, MemoryCatalog, TableName};
 use iotlake::compact::{CompactError, CompactOptions, Compactor, Outcome, Swept, survey};
-use iotlake::generation::{Generations, visible};
+use iotlake::digest::source_hash;
+use iotlake::generation::{Generations, place};
 use iotlake::lake::Lake;
 use iotlake::partition::{Partition, PartitionBy};
+use iotlake::query::{Choice, Receipts};
 use iotlake::source::KeyPattern;
 use iotlake::storage::{Body, MemoryStorage, ObjectMeta, Put, Storage, StorageError, Swap, Visitor};
 use iotlake_flatten::{Contract, Path};
@@ -82,16 +86,32 @@ fn sweep_all(lake: &Lake, options: &CompactOptions) -> Swept {
     all
 }
 
+/// What a reader through the catalog reads.
+fn choice(lake: &Lake) -> Choice {
+    Receipts::new(lake.storage.clone(), lake.catalog.clone()).choose("events/").unwrap()
+}
+
+/// The keys of what a reader through the catalog reads.
+fn visible(lake: &Lake) -> Vec<String> {
+    choice(lake).files.into_iter().map(|meta| meta.key).collect()
+}
+
+/// What `rows` finds in the files that a reader through the catalog reads, without what that reader leaves out.
+fn read<T>(lake: &Lake, rows: impl Fn(&[u8]) -> Vec<(String, T)>) -> Vec<(String, T)> {
+    let Choice { files, stale } = choice(lake);
+    let mut all = Vec::new();
+    for meta in files {
+        let bytes = lake.storage.read(&meta.key).unwrap().unwrap_or_else(|| panic!("{} is gone", meta.key));
+        let hidden = place::parse(TABLE, &meta.key).and_then(|folder| stale.get(&folder.partition));
+        let is_hidden = |source: &str| hidden.is_some_and(|hashes| hashes.contains(&source_hash(source)));
+        all.extend(rows(&bytes).into_iter().filter(|(source, _)| !is_hidden(source)));
+    }
+    all
+}
+
 /// `_source`, `_record` of every row that a reader through the catalog sees, sorted.
 fn seen(lake: &Lake) -> Vec<(String, i64)> {
-    let mut rows = Vec::new();
-    for partition in lake.catalog.partitions(&TableName::rows(TABLE)).unwrap() {
-        for output in visible(lake, TABLE, partition).unwrap() {
-            let bytes =
-                lake.storage.read(&output.key).unwrap().unwrap_or_else(|| panic!("{} is gone", output.key));
-            rows.extend(lineage(&bytes));
-        }
-    }
+    let mut rows = read(lake, lineage);
     rows.sort();
     rows
 }
@@ -99,11 +119,8 @@ fn seen(lake: &Lake) -> Vec<(String, i64)> {
 /// The values of `v` of what is seen, by source: one version each.
 fn versions(lake: &Lake) -> BTreeMap<String, BTreeSet<String>> {
     let mut versions: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
-    for output in visible(lake, TABLE, hour()).unwrap() {
-        let bytes = lake.storage.read(&output.key).unwrap().unwrap();
-        for (source, version) in version_of_rows(&bytes) {
-            versions.entry(source).or_default().insert(version);
-        }
+    for (source, version) in read(lake, version_of_rows) {
+        versions.entry(source).or_default().insert(version);
     }
     versions
 }
@@ -134,11 +151,9 @@ fn assert_sound(lake: &Lake, why: &str) {
 /// Every value of every row, by column, of the files that are seen.
 fn values(lake: &Lake) -> BTreeMap<String, usize> {
     let mut all: BTreeMap<String, usize> = BTreeMap::new();
-    for partition in lake.catalog.partitions(&TableName::rows(TABLE)).unwrap() {
-        for output in visible(lake, TABLE, partition).unwrap() {
-            for (column, count) in columns(&lake.storage.read(&output.key).unwrap().unwrap()) {
-                *all.entry(column).or_default() += count;
-            }
+    for key in visible(lake) {
+        for (column, count) in columns(&lake.storage.read(&key).unwrap().unwrap()) {
+            *all.entry(column).or_default() += count;
         }
     }
     all.retain(|_, count| *count > 0);
@@ -197,9 +212,7 @@ fn the_bytes_of_a_generation_are_those_of_its_rows() {
     let other = memory_lake();
     run(&other, &all, &by_arrival());
     compact_all(&other, &at_once());
-    let rows = |lake: &Lake| {
-        lineage(&lake.storage.read(&visible(lake, TABLE, hour()).unwrap()[0].key).unwrap().unwrap())
-    };
+    let rows = |lake: &Lake| lineage(&lake.storage.read(&visible(lake)[0]).unwrap().unwrap());
     assert_eq!(rows(&lake), rows(&other));
     assert_eq!(seen(&lake), seen(&other));
     assert_sound(&lake, "late");
@@ -210,10 +223,10 @@ fn a_generation_is_sorted_and_says_what_readers_skip_by() {
     let lake = memory_lake();
     run(&lake, &sources(&["a", "b", "c"], 1), &by_arrival());
     compact_all(&lake, &at_once());
-    let files = visible(&lake, TABLE, hour()).unwrap();
+    let files = visible(&lake);
     assert_eq!(files.len(), 1);
-    assert!(files[0].key.starts_with("events/year=2026/month=03/day=01/hour=0%39/g1-"), "{}", files[0].key);
-    let bytes = bytes::Bytes::from(lake.storage.read(&files[0].key).unwrap().unwrap());
+    assert!(files[0].starts_with("events/year=2026/month=03/day=01/hour=0%39/g1-"), "{}", files[0]);
+    let bytes = bytes::Bytes::from(lake.storage.read(&files[0]).unwrap().unwrap());
     let footer = ParquetMetaDataReader::new()
         .with_page_index_policy(parquet::file::metadata::PageIndexPolicy::Required)
         .parse_and_finish(&bytes)
@@ -336,8 +349,9 @@ fn command(lake: &Lake) -> Result<Outcome, CompactError> {
 #[track_caller]
 fn assert_swept(storage: &Arc<MemoryStorage>, why: &str) {
     let lake = Lake::embedded(storage.clone());
-    let shown: BTreeSet<String> =
-        visible(&lake, TABLE, hour()).unwrap().into_iter().map(|output| output.key).collect();
+    let choice = choice(&lake);
+    assert_eq!(choice.stale, BTreeMap::new(), "{why}");
+    let shown: BTreeSet<String> = choice.files.into_iter().map(|meta| meta.key).collect();
     let there: BTreeSet<String> =
         contents(&**storage).into_keys().filter(|key| key.ends_with(".parquet")).collect();
     assert_eq!(there, shown, "{why}");
@@ -510,6 +524,9 @@ fn a_source_that_is_ingested_anew_is_old_or_new_wherever_the_run_is_killed() {
         drop(try_run(&Lake::embedded(dying.clone()), &again, &replacing()));
         let why = format!("killed at call {at}");
         check_versions(&lake, false, &why);
+        // Whatever the generation has: the receipt is the switch.
+        let receipt = lake.ledger().head(TABLE, "s3://raw/2026/03/01/09/c").unwrap().unwrap();
+        check_versions(&lake, receipt.revision > 0, &why);
         let summary = run(&lake, &again, &replacing());
         assert!(summary.unrenewed.is_empty(), "{why}");
         check_versions(&lake, true, &why);

@@ -7,7 +7,10 @@ mod audit;
 #[cfg(feature = "cli")]
 mod cli;
 mod commits;
+#[cfg(feature = "query")]
 mod compaction;
+#[cfg(all(feature = "cli", feature = "query"))]
+mod documents;
 #[cfg(feature = "query")]
 mod examples;
 #[cfg(feature = "cli")]
@@ -19,6 +22,7 @@ mod proofs;
 mod query;
 #[cfg(feature = "query")]
 mod readers;
+mod removal;
 #[cfg(feature = "query")]
 mod replaced;
 mod support;

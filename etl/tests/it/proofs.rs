@@ -345,3 +345,23 @@ fn a_catalog_that_was_lost_is_made_again_byte_for_byte() {
     let summary = run(&lake, &source, &small_parts());
     assert_eq!((summary.done, summary.counts.files), (0, 0));
 }
+
+#[test]
+fn a_full_disk_ends_the_run_once_and_a_later_one_does_the_rest() {
+    let whole = memory_lake();
+    let from = dirty_source();
+    run(&whole, &from, &small_parts());
+    for after in [0, 9, 30] {
+        let storage = Arc::new(MemoryStorage::new("lake"));
+        // The table is there; then the disk fills up.
+        backfill::ensure_table(&Lake::embedded(storage.clone()), &small_parts()).unwrap();
+        let writer = Writer::new(&storage, Some((after, Fate::Full)));
+        let summary = try_run(&writer.lake(), &from, &small_parts()).unwrap();
+        let [(identity, error)] = &summary.failed[..] else { panic!("{:?}", summary.failed) };
+        assert!(identity.starts_with("s3://raw/") && error.ends_all(), "{identity}: {error}");
+        assert!(summary.not_reached > 0 && !summary.interrupted && summary.balances(), "{summary:?}");
+        let lake = Lake::embedded(storage.clone());
+        run(&lake, &from, &small_parts());
+        assert_same(&contents(&*storage), &contents(&*whole.storage), "with room again");
+    }
+}

@@ -21,6 +21,8 @@ use crate::support::{contents, lineage, try_run};
 pub enum Fate {
     /// It dies: neither this effect nor any later one is.
     Killed,
+    /// There is no more room, from this effect on.
+    Full,
     /// It waits until it is told whether to go on.
     Stopped,
     /// Somebody else does something; then it goes on.
@@ -102,6 +104,9 @@ impl Writer {
                 state = self.state.lock().unwrap();
             }
             _ => {}
+        }
+        if matches!(&self.fate, Some((at, Fate::Full)) if *at <= number) {
+            return Err(StorageError::from_io(key.to_owned(), std::io::ErrorKind::StorageFull.into()));
         }
         match state.is_dead {
             false => Ok(()),

@@ -55,6 +55,7 @@ impl Known {
                 Ok(Some(table)) => state.accounts.table(&table),
                 _ => Ok(()),
             };
+            let checked = checked.and_then(|()| state.accounts.located(world));
             if let Err(why) = checked {
                 state.breaks(why);
             }
@@ -119,5 +120,13 @@ impl Catalog for Known {
 
     fn view(&self, _: &str) -> Result<Option<View>> {
         Ok(None)
+    }
+
+    fn drop_table(&self, name: &str) -> Result<()> {
+        self.change("drop", name, || self.inner.drop_table(name))
+    }
+
+    fn drop_view(&self, _: &str) -> Result<()> {
+        Ok(())
     }
 }

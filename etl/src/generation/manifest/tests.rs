@@ -25,6 +25,7 @@ fn made(number: u32, rows: &[u64], files: usize) -> Manifest {
         options: GenerationOptions {
             sort: vec![Path::dotted("a.b"), Path::new(["c.d"])],
             compression: "snappy".to_owned(),
+            columns: 7,
             file_bytes: 1 << 27,
         },
         folder: None,

@@ -10,15 +10,17 @@ use std::io;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
-use super::super::{ObjectMeta, Result, StorageError, Visitor};
+use super::super::{ObjectMeta, Result, StorageError, Unlisted, Visitor};
 use super::{LOCKS, TEMPORARY, object_meta};
 
-/// Shows the files below `root` whose key begins with `prefix`.
+/// Shows the files below `root` whose key begins with `prefix`. What cannot be listed below the folder where the walk begins
+/// is told to `unlisted`; without it, it ends the walk.
 pub(super) fn walk(
     root: &Path,
     left_out: Option<&Path>,
     prefix: &str,
     visit: &mut Visitor<'_>,
+    unlisted: Option<&mut Unlisted<'_>>,
 ) -> Result<()> {
     // Folders named in full by the prefix need not be searched for.
     let start = prefix.rfind('/').map_or("", |slash| &prefix[..slash]);
@@ -35,15 +37,16 @@ pub(super) fn walk(
     if !canonical.is_dir() {
         return Ok(());
     }
-    let mut walk = Walk { prefix, left_out, visit, above: vec![canonical] };
+    let mut walk = Walk { prefix, left_out, visit, unlisted, above: vec![canonical] };
     walk.folder(&path, start).map(drop)
 }
 
-struct Walk<'a, 'v> {
+struct Walk<'a, 'v, 'u> {
     prefix: &'a str,
     /// The canonical path of a folder of which nothing is shown.
     left_out: Option<&'a Path>,
     visit: &'a mut Visitor<'v>,
+    unlisted: Option<&'a mut Unlisted<'u>>,
     /// The canonical paths of the folders from the start to here.
     above: Vec<PathBuf>,
 }
@@ -55,7 +58,7 @@ struct Entry {
     metadata: Option<fs::Metadata>,
 }
 
-impl Walk<'_, '_> {
+impl Walk<'_, '_, '_> {
     fn folder(&mut self, path: &Path, key: &str) -> Result<ControlFlow<()>> {
         let mut entries = self.entries(path, key)?;
         entries.sort_unstable_by(|a, b| a.name.cmp(&b.name));
@@ -75,20 +78,34 @@ impl Walk<'_, '_> {
         Ok(ControlFlow::Continue(()))
     }
 
-    fn entries(&self, path: &Path, key: &str) -> Result<Vec<Entry>> {
+    /// Goes on without `path`, if somebody is told.
+    fn cannot(&mut self, path: &Path, error: StorageError) -> Result<()> {
+        match &mut self.unlisted {
+            Some(tell) => {
+                tell(path.display().to_string(), error);
+                Ok(())
+            }
+            None => Err(error),
+        }
+    }
+
+    fn entries(&mut self, path: &Path, key: &str) -> Result<Vec<Entry>> {
         let failed = |path: &Path, error| StorageError::from_io(path.display().to_string(), error);
         let listing = match fs::read_dir(path) {
             Ok(listing) => listing,
             // Removed since its parent was read.
             Err(error) if super::is_absent(&error) => return Ok(Vec::new()),
-            Err(error) => return Err(failed(path, error)),
+            // Where nothing at all can be read there is nothing to go on with.
+            Err(error) if self.above.len() == 1 => return Err(failed(path, error)),
+            Err(error) => return self.cannot(path, failed(path, error)).map(|()| Vec::new()),
         };
         let mut entries = Vec::new();
         for entry in listing {
             let entry = entry.map_err(|error| failed(path, error))?;
             let path = entry.path();
             let Some(name) = entry.file_name().to_str().map(str::to_owned) else {
-                return Err(StorageError::NameNotUtf8 { uri: path.display().to_string() });
+                self.cannot(&path, StorageError::NameNotUtf8 { uri: path.display().to_string() })?;
+                continue;
             };
             let key = if key.is_empty() { name.clone() } else { format!("{key}/{name}") };
             if key == TEMPORARY || key == LOCKS || !self.concerns(&key) {
@@ -111,7 +128,7 @@ impl Walk<'_, '_> {
                     entries.push(Entry { name, is_link, metadata: None });
                 }
                 Err(error) if super::is_absent(&error) => {}
-                Err(error) => return Err(failed(&path, error)),
+                Err(error) => self.cannot(&path, failed(&path, error))?,
             }
         }
         Ok(entries)
@@ -134,7 +151,10 @@ impl Walk<'_, '_> {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {
                     return Ok(ControlFlow::Continue(()));
                 }
-                Err(error) => return Err(StorageError::from_io(path.display().to_string(), error)),
+                Err(error) => {
+                    let error = StorageError::from_io(path.display().to_string(), error);
+                    return self.cannot(path, error).map(|()| ControlFlow::Continue(()));
+                }
             }
         } else {
             self.above.last().expect("the start is above").join(file_name(key))
