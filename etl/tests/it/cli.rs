@@ -671,7 +671,7 @@ fn hours_that_are_asked_for_are_compacted_and_listed_and_lose_the_sources_that_a
     assert!(files.ends_with("/00000.parquet\n") && files.lines().count() == 1, "{files}");
     assert!(files.contains("/hour=0%39/g1-"), "{files}");
     shell.run(&["remove", "--source", "s3://raw/2026/03/01/09/d.json", "--lake", "lake", "--yes"]);
-    let rows = "SELECT hour, device_deviceid FROM events ORDER BY 1, 2";
+    let rows = "SELECT hour, \"device.deviceid\" AS device FROM events ORDER BY 1, 2";
     shell.run(&["query", rows, "--lake", "lake"]);
     shell.run(&["audit", "--lake", "lake", "--bytes"]);
     shell.run(&["drop", "events", "--lake", "lake", "--yes"]);

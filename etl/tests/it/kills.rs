@@ -196,7 +196,7 @@ fn killed_after_each_effect_of_a_compaction_the_rows_are_the_same_and_the_next_o
     let folder = tempfile::tempdir().unwrap();
     let source = folder.path().join("raw");
     std::fs::create_dir(&source).unwrap();
-    write_source(&source, 1);
+    write_source(&source, 3);
     let plain = folder.path().join("plain");
     finish(&mut start(&source, &plain));
     let whole = folder.path().join("whole");

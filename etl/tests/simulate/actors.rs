@@ -366,7 +366,10 @@ pub fn wrong(error: &Error) -> Option<String> {
     let of_catalog = |error: &CatalogError| {
         !matches!(
             error,
-            CatalogError::NoTable { .. } | CatalogError::Storage(_) | CatalogError::Contended { .. }
+            CatalogError::NoTable { .. }
+                | CatalogError::Storage(_)
+                | CatalogError::Contended { .. }
+                | CatalogError::Generation(GenerationError::Storage(_))
         )
     };
     let of_compaction = |error: &CompactError| match error {
@@ -398,7 +401,9 @@ pub fn wrong(error: &Error) -> Option<String> {
                 | RebuildError::Storage(_)
                 | RebuildError::Ledger(LedgerError::Storage(_))
                 | RebuildError::Generation(GenerationError::Storage(_))
-                | RebuildError::Catalog(CatalogError::Storage(_))
+                | RebuildError::Catalog(
+                    CatalogError::Storage(_) | CatalogError::Generation(GenerationError::Storage(_))
+                )
         ),
         _ => true,
     };
