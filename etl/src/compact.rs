@@ -23,8 +23,9 @@ mod survey;
 mod sweep;
 mod write;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use iotlake_flatten::layout::LAYOUT;
@@ -129,6 +130,8 @@ pub struct Compactor<'a> {
     lake: &'a Lake,
     options: &'a CompactOptions,
     generations: Generations<'a>,
+    /// Partitions that the catalog had elsewhere: for those who read by its locations the grace begins now.
+    moved: Mutex<BTreeSet<(String, Partition)>>,
 }
 
 /// Which partition, and what is asked.
@@ -138,12 +141,15 @@ struct Task<'a> {
     partition: Partition,
     /// Sources of which new receipts stand, where whoever put them asks.
     again: &'a [String],
+    /// Whether the number is taken, if somebody may be at it, though there is nothing to make of it.
+    takes: bool,
 }
 
 impl<'a> Compactor<'a> {
     /// Compacts partitions of `lake`.
     pub fn new(lake: &'a Lake, options: &'a CompactOptions) -> Compactor<'a> {
-        Compactor { lake, options, generations: Generations::new(&*lake.storage) }
+        let generations = Generations::new(&*lake.storage);
+        Compactor { lake, options, generations, moved: Mutex::default() }
     }
 
     /// Makes the next generation of a partition, if there is more than one file or something that its generation does not
@@ -152,7 +158,7 @@ impl<'a> Compactor<'a> {
     /// # Errors
     /// See [`CompactError`]. Readers see what they saw.
     pub fn partition(&self, table: &str, partition: Partition) -> Result<Outcome, CompactError> {
-        let task = Task { table, partition, again: &[] };
+        let task = Task { table, partition, again: &[], takes: false };
         let mut tries = 0..TRIES;
         loop {
             let numbers = self.generations.numbers(table, partition)?;
@@ -186,7 +192,7 @@ impl<'a> Compactor<'a> {
         partition: Partition,
         sources: &[String],
     ) -> Result<Outcome, CompactError> {
-        let task = Task { table, partition, again: sources };
+        let task = Task { table, partition, again: sources, takes: true };
         for _ in 0..TRIES {
             let numbers = self.generations.numbers(table, partition)?;
             // A listing of a folder that changes may show neither the word of the next one nor, yet, its manifest.
@@ -239,6 +245,8 @@ impl<'a> Compactor<'a> {
             }
             self.lake.catalog.relocate(&name, partition, &location)?;
             is_changed = true;
+            let mut moved = self.moved.lock().unwrap_or_else(PoisonError::into_inner);
+            moved.insert((table.to_owned(), partition));
         }
         Err(CompactError::Contended { table: table.to_owned(), partition })
     }
@@ -290,7 +298,7 @@ impl<'a> Compactor<'a> {
         numbers: &Numbers,
         before: Option<&Held>,
     ) -> Result<Outcome, CompactError> {
-        let Task { table: name, partition, again } = *task;
+        let Task { table: name, partition, again, takes } = *task;
         let number = numbers.newest() + 1;
         self.generations.begin(name, partition, number)?;
         let manifest_before = before.map(|held| &held.manifest);
@@ -323,8 +331,9 @@ impl<'a> Compactor<'a> {
                 Err(error) => return self.gone(task, number, error),
                 Ok(outputs) => outputs,
             };
-        } else if !again.is_empty() && numbers.is_open() {
-            // Somebody may be at this number who has read an older receipt: it is taken, and shows what was shown.
+        } else if takes && numbers.is_open() {
+            // Somebody may be at this number who has read an older receipt, or was killed: it is taken, and shows what was
+            // shown.
             manifest = fence(manifest, manifest_before);
         } else {
             return Ok(Outcome::Nothing { waiting: chosen.waiting });

@@ -2,11 +2,12 @@
 //!
 //! In comes a partition; out comes what was removed. What must stay true: nothing is removed but files of sources whose rows
 //! a generation shows that is older than the grace, files of generations that were superseded as long ago, and files of
-//! generations that lost their number; nothing at all while the catalog says that the partition lies elsewhere. Manifests
+//! generations that lost their number; for what a run that was killed left, the number is taken first. Nothing at all while the catalog says that the partition lies elsewhere. Manifests
 //! and receipts stay.
 
 use std::collections::{BTreeMap, HashSet};
-use std::time::SystemTime;
+use std::sync::PoisonError;
+use std::time::{Duration, SystemTime};
 
 use super::error::CompactError;
 use super::{Compactor, Task};
@@ -14,6 +15,9 @@ use crate::catalog::TableName;
 use crate::generation::{Manifest, place};
 use crate::partition::Partition;
 use crate::storage::ObjectMeta;
+
+/// How long ago a file was made that belongs to nothing yet: no run takes so long from it to its manifest.
+const ABANDONED: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// What was removed of a partition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -32,8 +36,13 @@ impl Compactor<'_> {
     /// # Errors
     /// See [`CompactError`]; what was removed before stays removed.
     pub fn sweep(&self, table: &str, partition: Partition, now: SystemTime) -> Result<Swept, CompactError> {
-        let task = Task { table, partition, again: &[] };
-        let numbers = self.generations.numbers(table, partition)?;
+        let task = Task { table, partition, again: &[], takes: true };
+        let mut numbers = self.generations.numbers(table, partition)?;
+        if numbers.is_open() && self.is_abandoned(&task, numbers.newest(), now)? {
+            let before = self.newest(&task, &numbers)?;
+            self.advance(&task, &numbers, before.as_ref())?;
+            numbers = self.generations.numbers(table, partition)?;
+        }
         let newest = numbers.newest();
         if newest == 0 {
             return Ok(Swept::default());
@@ -45,7 +54,8 @@ impl Compactor<'_> {
             self.place(table, partition)?;
             return Ok(Swept::default());
         }
-        let ripe = numbers.manifests.iter().rev().find(|(_, meta)| self.is_old(meta, now));
+        let is_moved = self.is_moved(table, partition);
+        let ripe = numbers.manifests.iter().rev().find(|(_, meta)| !is_moved && self.is_old(meta, now));
         let ripe = ripe.map_or(0, |(number, _)| *number);
         let read = |number: u32| match number == newest {
             true => Ok(manifest.clone()),
@@ -62,6 +72,25 @@ impl Compactor<'_> {
             self.generations.end(table, partition, *number)?;
         }
         Ok(swept)
+    }
+
+    /// Whether somebody made files at a number that is not taken, so long ago that they are dead. They may be removed once it
+    /// is taken: should whoever made them live after all, it comes too late.
+    fn is_abandoned(&self, task: &Task<'_>, newest: u32, now: SystemTime) -> Result<bool, CompactError> {
+        let mut is_abandoned = false;
+        self.lake.storage.list(&place::folder_of(task.table, task.partition), &mut |meta| {
+            let is_above = place::parse(task.table, &meta.key).is_some_and(|folder| folder.number > newest);
+            let is_old = meta.modified.is_some_and(|modified| modified + ABANDONED <= now);
+            is_abandoned |= is_above && is_old;
+            Ok(())
+        })?;
+        Ok(is_abandoned)
+    }
+
+    /// Whether the catalog had the partition elsewhere until just now: whoever reads by its locations may read there.
+    fn is_moved(&self, table: &str, partition: Partition) -> bool {
+        let moved = self.moved.lock().unwrap_or_else(PoisonError::into_inner);
+        !self.options.grace.is_zero() && moved.contains(&(table.to_owned(), partition))
     }
 
     fn is_old(&self, meta: &ObjectMeta, now: SystemTime) -> bool {

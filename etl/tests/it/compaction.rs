@@ -1,5 +1,6 @@
 //! Compaction: every row once, whoever works beside it, wherever it is stopped.
 
+mod grace;
 mod switch;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -612,27 +613,6 @@ fn a_partition_is_compacted_in_front_of_any_call_of_a_replacement() {
             }
         }
     }
-}
-
-#[test]
-fn superseded_files_stay_for_as_long_as_they_may_be_read() {
-    let folder = tempfile::tempdir().unwrap();
-    let lake = Lake::create_local(folder.path()).unwrap();
-    run(&lake, &sources(&["a", "b"], 1), &by_arrival());
-    let options = CompactOptions { grace: Duration::from_secs(3600), ..at_once() };
-    let compactor = Compactor::new(&lake, &options);
-    compactor.partition(TABLE, hour()).unwrap();
-    let now = SystemTime::now();
-    assert_eq!(compactor.sweep(TABLE, hour(), now).unwrap(), Swept { files: 0, bytes: 0, kept: 2 });
-    run(&lake, &sources(&["c"], 1), &by_arrival());
-    compactor.partition(TABLE, hour()).unwrap();
-    // Two sources of the first generation, its file, and the source of the second.
-    assert_eq!(compactor.sweep(TABLE, hour(), now).unwrap(), Swept { files: 0, bytes: 0, kept: 4 });
-    let swept = compactor.sweep(TABLE, hour(), now + Duration::from_secs(3700)).unwrap();
-    assert_eq!((swept.files, swept.kept), (4, 0));
-    assert_eq!(seen(&lake).len(), 9);
-    assert_sound(&lake, "swept");
-    assert_eq!(Generations::new(&*lake.storage).numbers(TABLE, hour()).unwrap().newest(), 2);
 }
 
 #[test]

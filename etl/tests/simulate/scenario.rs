@@ -189,7 +189,8 @@ impl Scenario {
         if let Some(unrenewed) = summary.unrenewed.into_iter().next() {
             return Err(said(unrenewed.error.into()));
         }
-        if world.lock().accounts.generations.newest().next().is_some() {
+        let is_begun = !world.lock().accounts.generations.partitions.is_empty();
+        if is_begun {
             // What is ripe by then goes.
             world.rest(2 * 24 * 60 * 60);
             for _ in 0..2 {
