@@ -21,7 +21,7 @@ use super::shape::Shape;
 use crate::digest::Digest;
 use crate::generation::{Folder, GenerationOptions, Generations};
 use crate::ledger::Output;
-use crate::storage::{Put, Storage};
+use crate::storage::{Put, Storage, StorageError};
 
 /// Most rows of a row group.
 const GROUP_ROWS: usize = 1 << 20;
@@ -154,10 +154,12 @@ impl<'a> Files<'a> {
         let uri = || self.storage.uri(&key);
         let bytes = writer.into_inner().map_err(|source| CompactError::Parquet { uri: uri(), source })?;
         let digest = Digest::of(&bytes);
-        if self.storage.put_if_absent(&key, &bytes)? == Put::AlreadyThere
-            && self.storage.read(&key)?.is_none_or(|there| there != bytes)
-        {
-            return Err(CompactError::Conflict { uri: uri() });
+        if self.storage.put_if_absent(&key, &bytes)? == Put::AlreadyThere {
+            // Of a twin that has lost its number meanwhile, and removed what it made.
+            let gone = || StorageError::NotFound { uri: uri() };
+            if self.storage.read(&key)?.ok_or_else(gone)? != bytes {
+                return Err(CompactError::Conflict { uri: uri() });
+            }
         }
         let rows = std::mem::take(&mut self.rows);
         self.outputs.push(Output { key, bytes: bytes.len() as u64, rows, digest });
