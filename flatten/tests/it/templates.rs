@@ -153,7 +153,7 @@ fn fleet(seed: u64, templates: usize, odd: u32) -> Vec<u8> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 300, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 100, ..ProptestConfig::default() })]
 
     #[test]
     fn fleets_say_what_the_reference_says(seed: u64, templates in 1usize..5, odd in 2u32..12) {
