@@ -5,6 +5,7 @@ pub mod audit;
 pub mod backfill;
 pub mod catalog;
 pub mod clean;
+pub mod compact;
 pub mod complete;
 mod consent;
 pub mod convert;

@@ -105,6 +105,10 @@ fn holds(leaving: &Leaving, views: &[String]) -> String {
         plural(leaving.files.len() as u64, "file"),
         bytes(leaving.bytes()),
     );
+    if !leaving.partitions.is_empty() {
+        let partitions = plural(leaving.partitions.len() as u64, "compacted partition");
+        text.push_str(&format!(", and their rows in {partitions}"));
+    }
     if !views.is_empty() {
         text.push_str(&format!(", and the view {}", views.join(", ")));
     }
@@ -128,6 +132,7 @@ fn as_json(leaving: &Leaving, views: &[String]) -> serde_json::Value {
         "receipts": leaving.receipts,
         "files": leaving.files.keys().collect::<Vec<_>>(),
         "bytes": leaving.bytes(),
+        "compacted": leaving.partitions,
         "views": views,
     })
 }

@@ -94,8 +94,12 @@ fn named(lake: &Lake, name: Option<String>) -> Result<Named, Failure> {
 fn to_text(lake: &Lake, table: &Table) -> Result<String, Failure> {
     let contract = table.schema.contract();
     let numbers = numbers(table);
+    let sort = match contract.sort.is_empty() {
+        true => String::new(),
+        false => format!(", sorted by {}", contract.sort.iter().map(shown).collect::<Vec<_>>().join(", ")),
+    };
     let mut text = format!(
-        "table {}: {}, partitioned by {}\nnumbers = {numbers}, parts of {} MiB, layout {}\n\n",
+        "table {}: {}, partitioned by {}\nnumbers = {numbers}, parts of {} MiB, layout {}{sort}\n\n",
         table.name,
         units::plural(table.schema.columns().len() as u64, "column"),
         table.partition_by,
@@ -196,6 +200,7 @@ fn to_json(table: &Table) -> String {
         "partition_keys": PARTITION_KEYS,
         "numbers": numbers(table),
         "part_bytes": contract.part_bytes,
+        "sort": contract.sort,
         "layout": table.layout,
         "columns": columns.collect::<Vec<_>>(),
         "ignored": ignored.map(|declared| &declared.path).collect::<Vec<_>>(),

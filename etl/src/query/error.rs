@@ -15,6 +15,7 @@ use super::TableSummary;
 use super::store::{LakeStore, Refusal};
 use crate::catalog::CatalogError;
 use crate::error::Hint;
+use crate::partition::Partition;
 
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
@@ -54,6 +55,18 @@ pub enum QueryError {
         message: String,
         /// What the user can do about it.
         hint: Option<String>,
+    },
+    /// A file of a generation has rows that are not read any more.
+    #[error(
+        "{table} {partition}: its file has rows of {} that were ingested anew or removed since", plural(*sources)
+    )]
+    Stale {
+        /// The table.
+        table: String,
+        /// The partition.
+        partition: Partition,
+        /// Of how many sources.
+        sources: usize,
     },
     /// The query broke off.
     #[error("the query failed")]
@@ -139,9 +152,16 @@ impl Hint for QueryError {
                 DataFusionError::ArrowError(error, _) => of_values(error),
                 _ => None,
             },
+            QueryError::Stale { .. } => Some(
+                "`iotlake compact` makes a file without them; `iotlake query` leaves them out until then",
+            ),
             QueryError::View { .. } | QueryError::Runtime(_) | QueryError::Write(_) => None,
         }
     }
+}
+
+fn plural(sources: usize) -> String {
+    if sources == 1 { "1 source".to_owned() } else { format!("{sources} sources") }
 }
 
 /// `DROP TABLE` for `DropTable`.

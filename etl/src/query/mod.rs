@@ -4,7 +4,7 @@
 //! writers that print them. Every table of the catalog is there with all its columns, beside it the table of its
 //! rejects and the catalog's views; partition keys are text with their zeros, and a condition on them decides which
 //! files are opened. A file that lacks a column has NULL in it, a table without files has no rows. Files are read that a
-//! receipt names, in partitions that the catalog has; of others there is word.
+//! receipt names, or the generation that has its source, in partitions that the catalog has; of others there is word.
 //!
 //! What must stay true: types come from the catalog and never from a file; names fold to lower case unless they are in
 //! double quotes, as in Athena; nothing that is run here can change the lake.
@@ -13,6 +13,7 @@ mod error;
 mod files;
 mod functions;
 mod receipts;
+mod stale;
 mod store;
 mod tables;
 mod write;
@@ -37,7 +38,8 @@ use crate::storage::Storage;
 
 pub use error::QueryError;
 pub use files::TableFile;
-pub use receipts::{Receipts, Unread};
+pub use receipts::{Choice, Receipts, Unread};
+use stale::RowsTable;
 use store::LakeStore;
 use write::AnswerWriter;
 pub use write::{Format, TABLE_ROWS, write};
@@ -119,6 +121,7 @@ impl Session {
         for name in catalog.tables()? {
             let Some(table) = catalog.table(&name)? else { continue };
             let data = tables::rows(&name, &table.schema)?;
+            let data = RowsTable::new(data, session.store.hidden().clone());
             session.register(&name, TableKind::Data, Arc::new(data))?;
             let rejects_name = TableName::rejects(name).to_string();
             let rejects = tables::rejects(&rejects_name)?;
