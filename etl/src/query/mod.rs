@@ -243,7 +243,8 @@ fn context() -> Result<SessionContext, QueryError> {
     // A lake grows while it is read: each query lists its files anew.
     let runtime = RuntimeEnvBuilder::new().with_object_list_cache_limit(0);
     let runtime = runtime.build_arc().map_err(QueryError::failed)?;
-    let context = SessionContext::new_with_config_rt(config, runtime);
+    let mut context = SessionContext::new_with_config_rt(config, runtime);
+    datafusion_functions_json::register_all(&mut context).map_err(QueryError::failed)?;
     for function in functions::all() {
         context.register_udf(function);
     }
