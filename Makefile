@@ -11,7 +11,7 @@ CLIENT := onboarding/tests/api
 # The functions that `make deployed` deploys: as the tests have compiled them, or ZIPS=target/lambda for those of a release.
 ZIPS ?= target/test-lambda
 
-.PHONY: all test format compile lint doc run-tests test-aws test-other pure package infra slow night bench rivals growth venv debian lambda lambda-test deployed command
+.PHONY: all test format compile lint doc run-tests test-aws test-other pure package infra slow night simulate bench rivals growth venv debian lambda lambda-test deployed command
 
 all: test
 
@@ -41,7 +41,7 @@ test-aws: venv
 	$(CARGO) test --workspace --no-fail-fast --test aws
 
 test-other: venv debian
-	$(CARGO) test --workspace --no-fail-fast --lib --bins --test it --test faults --test allocations
+	$(CARGO) test --workspace --no-fail-fast --lib --bins --test it --test faults --test allocations --test simulate
 
 ## pure: the core knows no I/O, and the library without features no SQL and no command line
 pure:
@@ -84,6 +84,11 @@ command: .venv-release/.complete
 ## time; none of them asks a query
 slow:
 	$(CARGO) test --release -p iotlake --no-default-features --features cli --test memory -- --nocapture --test-threads 1
+
+## simulate: schedules of writers, sweepers and readers of one lake; `make simulate SEEDS=1000000` for a night, and
+## `make simulate SEED=17` for one, line by line
+simulate:
+	$(if $(SEED),SEED=$(SEED),SEEDS=$(or $(SEEDS),10000)) $(CARGO) test --workspace --test simulate -- --nocapture whatever
 
 ## night: what takes too long for every change: every call to the operating system and every request to S3 that a small run
 ## makes goes wrong once, in every way; the zips of a release, what is deployed made of them, and the proofs that need an

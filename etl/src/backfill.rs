@@ -1,8 +1,8 @@
 //! Many sources into one table.
 //!
 //! In comes a plan; its sources are processed by a number of jobs side by side, each by [`crate::pipeline`]. One source
-//! that fails does not stop the others, unless the lake itself takes no more: then none is begun any more. What comes out adds up: every source is done, was done already, failed or was
-//! not reached.
+//! that fails does not stop the others, unless the lake itself takes no more: then none is begun any more. What comes out
+//! adds up: every source is done, was done already, failed or was not reached.
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;

@@ -7,16 +7,17 @@
 //! What must stay true: a file is removed only if its name carries the hash of a source, its own footer names that very
 //! source, and it lies below the table of that source. Of a source with a receipt, if that, read again just before,
 //! neither names the file nor is of an earlier revision than it: so it is not what a running replacement has written. Of
-//! a source without one, only if it was last changed before the time that is said, there still is no receipt, and
-//! whoever may still write the source was fenced off.
+//! a source without one, only if it was last changed before the time that is said and the source was given up: whoever
+//! still writes it, or would complete it with the files that are there, cannot put a receipt any more that names them.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::SystemTime;
 
 use crate::audit::{Unclaimed, unclaimed};
 use crate::digest::source_hash;
 use crate::error::Error;
 use crate::lake::Lake;
+use crate::ledger::{Placed, Receipt};
 use crate::pipeline::abandon;
 use crate::storage::Storage;
 
@@ -31,6 +32,8 @@ pub struct Stale {
     pub source: String,
     /// Its length in bytes.
     pub bytes: u64,
+    /// The number of the way in which the source was written, by its name.
+    pub revision: u32,
     /// Whether its source has a receipt; else it was never completed.
     pub is_done: bool,
 }
@@ -62,7 +65,7 @@ pub fn find(lake: &Lake, unfinished: Option<SystemTime>) -> Result<Found, Error>
                 "its name is not that of its source: move it out of the lake"
             }
             (_, Some(source), None) if is_old => {
-                found.stale.push(Stale { key, table, source, bytes, is_done: false });
+                found.stale.push(Stale { key, table, source, bytes, revision, is_done: false });
                 continue;
             }
             (_, _, None) if unfinished.is_some() => {
@@ -75,7 +78,7 @@ pub fn find(lake: &Lake, unfinished: Option<SystemTime>) -> Result<Found, Error>
                 "its source is being ingested anew: if that run was killed, ingest the source again, which completes it"
             }
             (_, Some(source), Some(_)) => {
-                found.stale.push(Stale { key, table, source, bytes, is_done: true });
+                found.stale.push(Stale { key, table, source, bytes, revision, is_done: true });
                 continue;
             }
         };
@@ -89,31 +92,44 @@ pub fn find(lake: &Lake, unfinished: Option<SystemTime>) -> Result<Found, Error>
 /// # Errors
 /// If a receipt or a record cannot be read, or a file not removed; those before it are.
 pub fn remove<'a>(lake: &Lake, stale: &'a [Stale]) -> Result<Vec<&'a Stale>, Error> {
+    let mut unfinished: BTreeMap<(&str, &str), Vec<&Stale>> = BTreeMap::new();
+    for file in stale.iter().filter(|file| !file.is_done) {
+        unfinished.entry((&file.table, &file.source)).or_default().push(file);
+    }
     let mut removed = Vec::new();
-    for file in stale {
-        if may_go(lake, file)? {
+    for file in stale.iter().filter(|file| file.is_done) {
+        if is_unnamed(lake, file)? {
             lake.storage.delete(&file.key)?;
             removed.push(file);
         }
     }
-    let given_up = removed.iter().filter(|file| !file.is_done).map(|file| (&*file.table, &*file.source));
-    for (table, source) in given_up.collect::<BTreeSet<_>>() {
-        abandon::forget(&*lake.storage, table, source)?;
+    for ((table, source), files) in unfinished {
+        if give_up(lake, table, source, &files)? {
+            for file in files {
+                lake.storage.delete(&file.key)?;
+                removed.push(file);
+            }
+            abandon::forget(&*lake.storage, table, source)?;
+        }
     }
+    removed.sort_by(|a, b| a.key.cmp(&b.key));
     Ok(removed)
 }
 
-/// Whether a file still is what it was found to be.
-fn may_go(lake: &Lake, file: &Stale) -> Result<bool, Error> {
-    // Fenced first: a run that was done before is seen by its receipt, and none is done behind it.
-    if !file.is_done && !abandon::fence(&*lake.storage, &file.table, &file.source)? {
-        return Ok(false);
-    }
+/// Whether the receipt of a source that is done still does not name a file.
+fn is_unnamed(lake: &Lake, file: &Stale) -> Result<bool, Error> {
     let receipt = lake.ledger().head(&file.table, &file.source)?;
-    Ok(match receipt {
-        None => !file.is_done,
-        Some(receipt) => file.is_done && !receipt.names(&file.key),
-    })
+    Ok(receipt.is_some_and(|receipt| !receipt.names(&file.key)))
+}
+
+/// Gives up on a source that has these files and no receipt; whether it was not done, and nobody wrote it, meanwhile.
+fn give_up(lake: &Lake, table: &str, source: &str, files: &[&Stale]) -> Result<bool, Error> {
+    // So that whoever still writes stops at its next effect; then so that it is too late for a receipt.
+    let Some(next) = abandon::fence(&*lake.storage, table, source)? else { return Ok(false) };
+    let revision = files.iter().map(|file| file.revision + 1).fold(next.max(1), u32::max);
+    let keys = files.iter().map(|file| file.key.clone()).collect();
+    let given_up = Receipt::given_up(source, revision, keys);
+    Ok(lake.ledger().put(table, &given_up)? == Placed::Stands)
 }
 
 /// Removes temporary files that nobody writes any more; which they were.

@@ -6,28 +6,42 @@
 //!
 //! What must stay true: a receipt depends on the source, the table, the options and the revision, not on the run that
 //! wrote it (no times, no order of arrival), so that a run that was killed and one that was not leave the same bytes; the
-//! revision of the receipt of a source only grows; the files of a source are exactly those that its receipt names.
+//! revision of the receipt of a source only grows; the files of a source are exactly those that its receipt names; before
+//! a receipt of a later revision stands it is marked for ever that the source has one, so that who lists receipts and files
+//! knows of which sources names alone do not tell which files are theirs.
+//!
+//! A source that was begun, never completed and then given up has a document of its own kind in the place of its receipt: it
+//! names nothing and is no receipt, but as one of a later revision it keeps whoever still writes the source from putting
+//! theirs, which would name files that are gone. Who begins anew swaps it for a receipt.
 
+mod error;
+
+use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use iotlake_flatten::LAYOUT;
 use iotlake_flatten::naming::hexadecimal;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 use crate::catalog::Side;
 pub use crate::digest::{Digest, source_hash};
-use crate::error::Hint;
+pub use error::LedgerError;
+
 use crate::partition::{Partition, PartitionBy};
 use crate::place::{FileName, Place};
 use crate::source::KeyPattern;
-use crate::storage::{Put, Storage, StorageError, Swap};
+use crate::storage::{Put, Storage, Swap};
 
 const RECEIPTS: &str = "_iotlake/receipts";
 
-/// The newest format of receipts that this version reads, and the one it writes.
-const FORMAT: u64 = 1;
+/// Where it stands which sources were written in more than one way.
+const REPLACED: &str = "_iotlake/replaced";
+
+/// The newest format of receipts that this version reads.
+const FORMAT: u64 = Receipt::GIVEN_UP;
 
 /// How often a receipt is tried to be put while others change the one that is there.
 const TRIES: u32 = 16;
@@ -65,6 +79,9 @@ pub struct Receipt {
     /// stopped all the while may still write one of them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub replaced: Vec<String>,
+    /// Whether this says that the source was given up: it is not done, and has no files.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub given_up: bool,
 }
 
 fn is_first(revision: &u32) -> bool {
@@ -72,8 +89,34 @@ fn is_first(revision: &u32) -> bool {
 }
 
 impl Receipt {
-    /// The value of [`Receipt::format`] for receipts that this version writes.
-    pub const FORMAT: u64 = FORMAT;
+    /// The value of [`Receipt::format`] of sources that are done.
+    pub const FORMAT: u64 = 1;
+
+    /// The value of [`Receipt::format`] of sources that were given up, which older versions would take for done.
+    pub const GIVEN_UP: u64 = 2;
+
+    /// That the source `source_name` was given up, in place of all revisions below this one and of the files under `replaced`.
+    pub fn given_up(source_name: &str, revision: u32, replaced: Vec<String>) -> Receipt {
+        Receipt {
+            format: Receipt::GIVEN_UP,
+            source: source_name.to_owned(),
+            etag: None,
+            size: 0,
+            digest: String::new(),
+            layout: LAYOUT,
+            revision,
+            options: ReceiptOptions {
+                partition_by: PartitionBy::default(),
+                hour: KeyPattern::default().hour(source_name),
+                compression: String::new(),
+            },
+            outputs: Vec::new(),
+            rejects: Vec::new(),
+            counts: Counts::default(),
+            replaced,
+            given_up: true,
+        }
+    }
 }
 
 /// The options that the outputs of a source depend on, beside the schema of the table.
@@ -102,6 +145,13 @@ pub struct Output {
     pub digest: String,
 }
 
+/// That a source has, or is about to have, a receipt of a later revision.
+#[derive(Serialize)]
+struct Replaced {
+    format: u64,
+    source: String,
+}
+
 /// What can be told of a done source, without its receipt being read where the storage keeps notes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Note {
@@ -113,6 +163,13 @@ pub struct Note {
     pub written: Option<SystemTime>,
     /// The receipt itself, if it was read.
     pub receipt: Option<Box<Receipt>>,
+}
+
+impl Note {
+    /// Whether the source was given up, and so is not done.
+    pub fn is_given_up(&self) -> bool {
+        self.receipt.as_ref().is_some_and(|receipt| receipt.given_up)
+    }
 }
 
 /// A receipt as it stands: readable, or why not.
@@ -143,64 +200,6 @@ pub struct Counts {
     pub bytes_decoded: u64,
 }
 
-/// Why the ledger did not do what it was asked to.
-#[derive(Debug, thiserror::Error)]
-pub enum LedgerError {
-    /// A receipt of another source stands where that of this one belongs: their 128-bit hashes are the same.
-    #[error("{uri}: is the receipt of {there}, not of {asked}")]
-    Collision {
-        /// The receipt.
-        uri: String,
-        /// The source it is of.
-        there: String,
-        /// The source that was asked for.
-        asked: String,
-    },
-    /// The source was ingested before, and something about it or the options was different then.
-    #[error("{uri}: source {source_name} was ingested before, and differently: {difference}")]
-    Conflict {
-        /// The receipt that is there.
-        uri: String,
-        /// The source.
-        source_name: String,
-        /// What is different.
-        difference: String,
-    },
-    /// A receipt in a format that this version does not know.
-    #[error("{uri}: written by a newer iotlake (format {format}; this one knows {FORMAT})")]
-    Newer {
-        /// The receipt.
-        uri: String,
-        /// Its format.
-        format: u64,
-    },
-    /// An object that is no receipt.
-    #[error("{uri}: not a receipt")]
-    Damaged {
-        /// The object.
-        uri: String,
-        /// What is wrong with it.
-        source: serde_json::Error,
-    },
-    /// The storage below failed.
-    #[error("cannot reach the ledger")]
-    Storage(#[from] StorageError),
-}
-
-impl Hint for LedgerError {
-    fn hint(&self) -> Option<&str> {
-        match self {
-            LedgerError::Conflict { .. } => Some("another run came first; run again to see what stands now"),
-            LedgerError::Newer { .. } => Some("upgrade iotlake"),
-            LedgerError::Damaged { .. } => {
-                Some("ingest its source again with --replace, which writes it anew")
-            }
-            LedgerError::Collision { .. } => Some("ingest one of the two sources into another table"),
-            LedgerError::Storage(source) => source.hint(),
-        }
-    }
-}
-
 /// The receipts of a lake.
 #[derive(Debug, Clone)]
 pub struct Ledger {
@@ -225,7 +224,8 @@ impl Ledger {
         format!("{RECEIPTS}/{table}/{}/{}.json", hour.day_folder(), source_hash(source_name))
     }
 
-    /// Whether a source is done, in one look that reads nothing where the storage keeps notes.
+    /// Whether a source is done, in one look that reads nothing where the storage keeps notes. Of one that was given up
+    /// the note has the document that says so.
     ///
     /// # Errors
     /// [`LedgerError::Collision`] if the receipt there is that of another source.
@@ -237,22 +237,22 @@ impl Ledger {
             return Ok(Some(Note { size, etag, written, receipt: None }));
         }
         // Without a note, or with one that is not of this source, the receipt itself has the word.
-        let receipt = self.head(table, source_name)?;
+        let receipt = self.standing(table, source_name)?.transpose()?;
         Ok(receipt.map(|receipt| {
             let (size, etag) = (receipt.size, receipt.etag.clone());
             Note { size, etag, written, receipt: Some(Box::new(receipt)) }
         }))
     }
 
-    /// The receipt of a source; `None` if it is not done.
+    /// The receipt of a source; `None` if it is not done, or was given up.
     ///
     /// # Errors
     /// [`LedgerError::Collision`] if the receipt there is that of another source.
     pub fn head(&self, table: &str, source_name: &str) -> Result<Option<Receipt>, LedgerError> {
-        self.standing(table, source_name)?.transpose()
+        Ok(self.standing(table, source_name)?.transpose()?.filter(|receipt| !receipt.given_up))
     }
 
-    /// As [`Ledger::head`], for whoever goes on where there is a receipt that cannot be read.
+    /// What stands in the place of the receipt of a source, for whoever goes on where it cannot be read, or was given up.
     ///
     /// # Errors
     /// If the storage fails.
@@ -279,11 +279,14 @@ impl Ledger {
         let key = Ledger::key(table, &receipt.source);
         let mut bytes = serde_json::to_vec_pretty(receipt).expect("a receipt has text keys and integers");
         bytes.push(b'\n');
-        let create = || match receipt.strays(table).is_empty() {
+        let create = || match receipt.strays(table).is_empty() && !receipt.given_up {
             true => self.storage.put_noted(&key, &bytes, &note_of(receipt)),
             // A note would keep whoever comes later from reading what to look for.
             false => self.storage.put_if_absent(&key, &bytes),
         };
+        if receipt.revision > 0 {
+            self.mark_replaced(table, &receipt.source)?;
+        }
         // Of a first revision there mostly is none; of a later one there mostly is.
         if receipt.revision == 0 && create()? == Put::Created {
             return Ok(Placed::Stands);
@@ -296,6 +299,11 @@ impl Ledger {
                 }
             };
             match self.receipt_of(&receipt.source, &key, &there) {
+                // A source that is done is not given up, and one that was given up needs not be so again.
+                Ok(standing) if receipt.given_up && !standing.given_up => return Ok(Placed::Newer),
+                Ok(standing) if receipt.given_up && standing.revision >= receipt.revision => {
+                    return Ok(Placed::Stands);
+                }
                 Ok(standing) if standing.revision > receipt.revision => return Ok(Placed::Newer),
                 Ok(standing) if standing.revision == receipt.revision => {
                     return match standing.difference(receipt) {
@@ -314,7 +322,95 @@ impl Ledger {
         self.conflict(&key, receipt, "other runs changed it every time")
     }
 
-    /// Shows every receipt of a table, by day. An error of `visit` ends the listing and is returned.
+    /// Gives a source up, done or not, with the files under `keys`: in the place of its receipt stands that it is, in a
+    /// revision that is at least `least` and above that of the receipt. Whoever still writes it cannot put a receipt any
+    /// more, and whoever begins anew takes names that nobody had. The revision in which it was given up.
+    ///
+    /// # Errors
+    /// [`LedgerError::Collision`] if the receipt there is that of another source; [`LedgerError::Conflict`] if others
+    /// change it every time.
+    pub(crate) fn withdraw(
+        &self,
+        table: &str,
+        source_name: &str,
+        least: u32,
+        keys: &[String],
+    ) -> Result<u32, LedgerError> {
+        let key = Ledger::key(table, source_name);
+        self.mark_replaced(table, source_name)?;
+        let mut given_up = Receipt::given_up(source_name, least.max(1), keys.to_vec());
+        for _ in 0..TRIES {
+            let there = self.storage.read(&key)?;
+            match there.as_ref().map(|bytes| self.receipt_of(source_name, &key, bytes)) {
+                Some(Ok(standing)) if standing.given_up && standing.revision >= least => {
+                    return Ok(standing.revision);
+                }
+                Some(Ok(standing)) => {
+                    given_up.revision = given_up.revision.max(standing.revision + 1);
+                    let named = standing.outputs.iter().chain(&standing.rejects).map(|output| &output.key);
+                    let named: BTreeSet<String> =
+                        named.chain(keys).chain(&standing.replaced).cloned().collect();
+                    given_up.replaced = named.into_iter().collect();
+                }
+                Some(Err(LedgerError::Damaged { .. })) | None => {}
+                Some(Err(error)) => return Err(error),
+            }
+            let mut bytes =
+                serde_json::to_vec_pretty(&given_up).expect("a receipt has text keys and integers");
+            bytes.push(b'\n');
+            if self.storage.compare_and_swap(&key, there.as_deref(), &bytes)? == Swap::Done {
+                return Ok(given_up.revision);
+            }
+        }
+        let conflict = self.conflict(&key, &given_up, "other runs changed it every time");
+        conflict.map(|_| given_up.revision)
+    }
+
+    /// Removes what stands for sources of `table` that were given up, once the table itself is gone, and their marks.
+    pub(crate) fn forget(&self, table: &str) -> Result<(), LedgerError> {
+        let mut keys = Vec::new();
+        for folder in [format!("{REPLACED}/{table}/"), Ledger::folder(table)] {
+            self.storage.list(&folder, &mut |meta| {
+                keys.push(meta.key);
+                Ok(())
+            })?;
+        }
+        for key in keys {
+            let is_mark = key.starts_with(REPLACED);
+            let is_given_up = || -> Result<bool, LedgerError> {
+                let Some(bytes) = self.storage.read(&key)? else { return Ok(false) };
+                Ok(self.parse(&key, &bytes).is_ok_and(|receipt| receipt.given_up))
+            };
+            if is_mark || is_given_up()? {
+                self.storage.delete(&key)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Marks a source that is about to have a receipt of a later revision.
+    fn mark_replaced(&self, table: &str, source_name: &str) -> Result<(), LedgerError> {
+        let mut bytes =
+            serde_json::to_vec_pretty(&Replaced { format: Receipt::FORMAT, source: source_name.to_owned() })
+                .expect("a mark has text keys");
+        bytes.push(b'\n');
+        let key = format!("{REPLACED}/{table}/{}.json", source_hash(source_name));
+        self.storage.put_if_absent(&key, &bytes)?;
+        Ok(())
+    }
+
+    /// The hashes of the sources of `table` that have, or may soon have, a receipt of a later revision.
+    pub(crate) fn replaced(&self, table: &str) -> Result<BTreeSet<String>, LedgerError> {
+        let folder = format!("{REPLACED}/{table}/");
+        let mut hashes = BTreeSet::new();
+        self.storage.list(&folder, &mut |meta| {
+            hashes.extend(meta.key[folder.len()..].strip_suffix(".json").map(str::to_owned));
+            Ok(())
+        })?;
+        Ok(hashes)
+    }
+
+    /// Shows every receipt of a table, by day; sources that were given up have none. An error of `visit` ends the listing and is returned.
     ///
     /// # Errors
     /// If a receipt cannot be read, or as `visit`.
@@ -326,7 +422,8 @@ impl Ledger {
         let mut failed = None;
         let listed = self.storage.list_while(&Ledger::folder(table), &mut |meta| {
             let Some(bytes) = self.storage.read(&meta.key)? else { return Ok(ControlFlow::Continue(())) };
-            failed = self.parse(&meta.key, &bytes).map_err(E::from).and_then(&mut visit).err();
+            let mut show = |receipt: Receipt| if receipt.given_up { Ok(()) } else { visit(receipt) };
+            failed = self.parse(&meta.key, &bytes).map_err(E::from).and_then(&mut show).err();
             Ok(if failed.is_some() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
         });
         match failed {

@@ -4,13 +4,17 @@
 //! of effects is such that a kill anywhere leaves a lake that audit accepts, and that the same call completes it:
 //!
 //! 1. Records of attempts are marked as superseded: whoever still writes a source is fenced off at its next effect.
-//! 2. Receipts go. From here on a source is not done: who reads by receipts does not see it, and its files are orphans.
-//! 3. Files of rows and rejects go, told by the hash of the source in their names.
+//! 2. Each source is given up: in the place of its receipt stands that it is, in a revision above all that there was. From
+//!    here on it is not done, its files are orphans, and a run that is under way cannot put a receipt any more.
+//! 3. Files of rows and rejects of revisions below that go, told by the hash of the source in their names.
 //! 4. Records of attempts go; they name the files, and so stay until those have gone.
-//! 5. Of a table: its views, then it and its partitions, the table itself last, so that it can be named again.
+//! 5. Of a table: its views, then it and its partitions, then what stands for its sources.
 //!
-//! What must stay true: a file goes only while its source has no receipt, and only if it is named as outputs are; what is
-//! left of a removal that was killed is found without what has gone already.
+//! What stands for a source that was taken out stays with the table: without it, a run that was stopped all the while could
+//! put a receipt for files that are gone. The source can be ingested again, under names that nobody had.
+//!
+//! What must stay true: no file goes that a receipt names, or that a run begun since may name; what is left of a removal
+//! that was killed is found without what has gone already.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -28,7 +32,7 @@ use crate::place::Place;
 pub enum Which<'a> {
     /// Everything.
     All,
-    /// The source of this identity; of one that ends in `/` all sources below it.
+    /// The source of this name; of one that ends in `/` all sources below it.
     Source(&'a str),
 }
 
@@ -37,8 +41,10 @@ pub enum Which<'a> {
 pub struct Leaving {
     /// The table.
     pub table: String,
-    /// The identities of the sources, where a receipt, a record or a file tells them.
+    /// The names of the sources, where a receipt, a record or a file tells them.
     pub sources: BTreeSet<String>,
+    /// Those that were given up before: some of their files may still be there.
+    pub withdrawn: BTreeSet<String>,
     /// Rows of those that are done.
     pub rows: u64,
     /// Their rejects.
@@ -50,7 +56,7 @@ pub struct Leaving {
 }
 
 impl Leaving {
-    /// Whether there is nothing.
+    /// Whether there is nothing but what was given up before.
     pub fn is_empty(&self) -> bool {
         self.sources.is_empty() && self.receipts.is_empty() && self.files.is_empty()
     }
@@ -62,6 +68,10 @@ impl Leaving {
 
     fn take(&mut self, key: String, receipt: Result<Receipt, LedgerError>) -> Result<(), Error> {
         match receipt {
+            Ok(receipt) if receipt.given_up => {
+                self.withdrawn.insert(receipt.source);
+                return Ok(());
+            }
             Ok(receipt) => {
                 self.rows += receipt.counts.rows;
                 self.rejected += receipt.counts.rejected;
@@ -77,11 +87,11 @@ impl Leaving {
 }
 
 impl Which<'_> {
-    fn is(self, identity: &str) -> bool {
+    fn is(self, source_name: &str) -> bool {
         match self {
             Which::All => true,
-            Which::Source(folder) if folder.ends_with('/') => identity.starts_with(folder),
-            Which::Source(source) => identity == source,
+            Which::Source(folder) if folder.ends_with('/') => source_name.starts_with(folder),
+            Which::Source(source) => source_name == source,
         }
     }
 }
@@ -126,7 +136,8 @@ pub fn find(lake: &Lake, table: &str, which: Which<'_>) -> Result<Leaving, Error
         let of_table = orphans.into_iter().filter(|file| file.table == table);
         leaving.sources.extend(of_table.filter_map(|file| file.source).filter(|source| which.is(source)));
     }
-    let mut hashes: BTreeSet<String> = leaving.sources.iter().map(|source| source_hash(source)).collect();
+    let all = leaving.sources.union(&leaving.withdrawn);
+    let mut hashes: BTreeSet<String> = all.map(|source| source_hash(source)).collect();
     if let Which::Source(source) = which {
         hashes.insert(source_hash(source));
     }
@@ -153,30 +164,54 @@ pub fn find(lake: &Lake, table: &str, which: Which<'_>) -> Result<Leaving, Error
 /// # Errors
 /// If the storage fails; what has gone until then is gone, and the same again takes out the rest.
 pub fn remove(lake: &Lake, leaving: &Leaving) -> Result<Vec<String>, Error> {
-    let (storage, table) = (&*lake.storage, &*leaving.table);
-    let mut busy = Vec::new();
-    for source in &leaving.sources {
-        if !abandon::fence(storage, table, source)? {
-            busy.push(source.clone());
-        }
+    let (storage, ledger, table) = (&*lake.storage, lake.ledger(), &*leaving.table);
+    let mut files: BTreeMap<String, Vec<(&String, u32)>> = BTreeMap::new();
+    for key in leaving.files.keys() {
+        let Some(Place { name, .. }) = Place::parse(table, key) else { continue };
+        files.entry(name.hash).or_default().push((key, name.revision));
     }
-    let stays: BTreeSet<String> = busy.iter().map(|source| source_hash(source)).collect();
+    let mut busy = Vec::new();
+    // By the hash of a source, the revision in which it was given up.
+    let mut given_up: BTreeMap<String, Option<u32>> = BTreeMap::new();
+    for source in leaving.sources.union(&leaving.withdrawn) {
+        let hash = source_hash(source);
+        let revision = match abandon::fence(storage, table, source)? {
+            Some(next) => {
+                let files = files.get(&hash).map_or(&[][..], Vec::as_slice);
+                let least = files.iter().map(|(_, revision)| revision + 1).fold(next, u32::max);
+                let keys: Vec<String> = files.iter().map(|(key, _)| (*key).clone()).collect();
+                Some(ledger.withdraw(table, source, least, &keys)?)
+            }
+            None => {
+                busy.push(source.clone());
+                None
+            }
+        };
+        given_up.insert(hash, revision);
+    }
     let hash_of = |key: &str| key.rsplit('/').next().map_or(String::new(), |name| name.replace(".json", ""));
-    for key in leaving.receipts.iter().filter(|key| !stays.contains(&hash_of(key))) {
+    // Such as do not tell their source.
+    for key in leaving.receipts.iter().filter(|key| !given_up.contains_key(&hash_of(key))) {
         storage.delete(key)?;
     }
-    // Whoever ingested a source meanwhile has its receipt, and keeps its files.
-    let mut done = stays;
+    // Of files whose source nothing tells: whoever ingested it meanwhile has its receipt.
+    let mut done = BTreeSet::new();
     storage.list(&Ledger::folder(table), &mut |meta| {
         done.insert(hash_of(&meta.key));
         Ok(())
     })?;
-    for key in leaving.files.keys() {
-        if Place::parse(table, key).is_some_and(|place| !done.contains(&place.name.hash)) {
-            storage.delete(key)?;
+    for (hash, files) in &files {
+        for (key, revision) in files {
+            let goes = match given_up.get(hash) {
+                Some(since) => since.is_some_and(|since| *revision < since),
+                None => !done.contains(hash),
+            };
+            if goes {
+                storage.delete(key)?;
+            }
         }
     }
-    for source in leaving.sources.iter().filter(|source| !busy.contains(source)) {
+    for source in leaving.sources.union(&leaving.withdrawn).filter(|source| !busy.contains(source)) {
         abandon::forget(storage, table, source)?;
     }
     Ok(busy)
@@ -194,6 +229,7 @@ pub fn drop_table(lake: &Lake, leaving: &Leaving) -> Result<Vec<String>, Error> 
             lake.catalog.drop_view(&view)?;
         }
         lake.catalog.drop_table(&leaving.table)?;
+        lake.ledger().forget(&leaving.table)?;
     }
     Ok(busy)
 }

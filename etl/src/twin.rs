@@ -77,7 +77,7 @@ pub fn find(ledger: &Ledger, table: &str, from: &dyn Storage, plan: &Plan) -> Re
 pub fn glance(lake: &Lake, table: &str, from: &dyn Storage, plan: &Plan) -> Result<Option<Twin>, Error> {
     let shortest = plan.sources.iter().filter(|source| source.size > 0).min_by_key(|source| source.size);
     let Some(source) = shortest else { return Ok(None) };
-    if lake.ledger().look(table, &source.name)?.is_some() {
+    if lake.ledger().look(table, &source.name)?.is_some_and(|note| !note.is_given_up()) {
         return Ok(None);
     }
     let key = Ledger::key(table, &source.name);

@@ -104,6 +104,9 @@ pub(super) struct Facts {
 }
 
 /// Checks the footer of a file; what it says, `None` if it cannot be read.
+///
+/// # Errors
+/// [`StorageError::NotFound`] if it is gone since it was listed, and as the storage.
 pub(super) fn check(
     storage: &dyn Storage,
     meta: &ObjectMeta,
@@ -117,7 +120,7 @@ pub(super) fn check(
             find(Rule::Unreadable, reason);
             return Ok(None);
         }
-        Err(error @ (StorageError::ShortBody { .. } | StorageError::NotFound { .. })) => {
+        Err(error @ StorageError::ShortBody { .. }) => {
             find(Rule::Unreadable, error.to_string());
             return Ok(None);
         }

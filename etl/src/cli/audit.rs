@@ -54,11 +54,11 @@ fn write(text: &mut String, audit: &Audit) -> std::fmt::Result {
     }
     writeln!(
         text,
-        "{}, {}, {}: {} rows, {} rejected",
+        "{}, {}, {}: {}, {} rejected",
         plural(audit.tables as u64, "table"),
         plural(audit.receipts as u64, "receipt"),
         plural(audit.files as u64, "file"),
-        count(audit.rows),
+        plural(audit.rows, "row"),
         count(audit.rejected)
     )?;
     if !audit.orphans.is_empty() {

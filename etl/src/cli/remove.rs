@@ -22,7 +22,7 @@ const NAMED_SOURCES: usize = 10;
 /// Runs `iotlake remove`.
 pub fn run(arguments: RemoveArgs) -> Outcome {
     let lake = open_lake(&arguments.lake)?;
-    let source = identity(&arguments.source);
+    let source = name_of(&arguments.source);
     let tables = match &arguments.table {
         Some(table) => {
             check_name(table).map_err(|error| Failure::usage_of(&error, "--table"))?;
@@ -61,7 +61,7 @@ pub fn drop(arguments: DropArgs) -> Outcome {
             .with_hint("a view goes with its table"));
     }
     let leaving = remove::find(&lake, table, Which::All)?;
-    if leaving.is_empty() && lake.catalog.table(table)?.is_none() {
+    if leaving.is_empty() && leaving.withdrawn.is_empty() && lake.catalog.table(table)?.is_none() {
         let hint = match tables(&lake)?.as_slice() {
             [] => "the lake has no tables".to_owned(),
             names => format!("there are {}", names.join(", ")),
@@ -84,7 +84,7 @@ fn tables(lake: &Lake) -> Result<Vec<String>, Failure> {
 }
 
 /// A path as `_source` has it, if it is one.
-fn identity(source: &str) -> String {
+fn name_of(source: &str) -> String {
     if source.contains("://") {
         return source.to_owned();
     }

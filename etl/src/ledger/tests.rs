@@ -32,6 +32,7 @@ fn receipt(source: &str) -> Receipt {
         rejects: Vec::new(),
         counts: Counts { records: 1, rows: 1, bytes_decoded: 10, ..Counts::default() },
         replaced: Vec::new(),
+        given_up: false,
     }
 }
 
@@ -100,8 +101,8 @@ fn what_is_no_receipt_of_the_source_is_an_error() {
     let put = |receipt: &Receipt| storage.put(&key, &serde_json::to_vec(receipt).unwrap()).unwrap();
     put(&receipt("s3://raw/other"));
     assert!(matches!(ledger.head("t", SOURCE), Err(LedgerError::Collision { .. })));
-    put(&Receipt { format: 2, ..receipt(SOURCE) });
-    assert!(matches!(ledger.head("t", SOURCE), Err(LedgerError::Newer { format: 2, .. })));
+    put(&Receipt { format: 3, ..receipt(SOURCE) });
+    assert!(matches!(ledger.head("t", SOURCE), Err(LedgerError::Newer { format: 3, .. })));
     storage.put(&key, b"{\"format\": 1").unwrap();
     let error = ledger.head("t", SOURCE).unwrap_err();
     assert_eq!(error.to_string(), format!("memory://lake/{key}: not a receipt"));

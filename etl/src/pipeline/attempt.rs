@@ -143,7 +143,7 @@ pub(super) fn list(storage: &dyn Storage, table: &str, source_name: &str) -> Res
 }
 
 /// The hashes of all sources of `table` that have a record.
-pub(crate) fn open(storage: &dyn Storage, table: &str) -> Result<Vec<String>, StorageError> {
+pub(super) fn open(storage: &dyn Storage, table: &str) -> Result<Vec<String>, StorageError> {
     let prefix = format!("{ATTEMPTS}/{table}/");
     let mut hashes = Vec::new();
     storage.list(&prefix, &mut |meta| {

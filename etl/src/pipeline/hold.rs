@@ -124,6 +124,7 @@ impl Hold<'_> {
             let newest = lower.pop();
             if let Some(Ok(receipt)) = &standing
                 && !self.pipeline.run.replace
+                && !receipt.given_up
                 && newest.is_none_or(|newest| newest <= receipt.revision)
             {
                 // Another run was done meanwhile: whether the source is what it read is to be seen.
@@ -390,7 +391,7 @@ impl Hold<'_> {
             keys.extend(Side::BOTH.map(first));
         }
         self.release(&receipt, keys)?;
-        if !self.pipeline.run.replace {
+        if !self.pipeline.run.replace || receipt.given_up {
             return Ok(Halt::Again(Way { remarks: std::mem::take(&mut self.way.remarks), ..Way::default() }));
         }
         if receipt.revision == revision {

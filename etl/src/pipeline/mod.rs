@@ -39,8 +39,6 @@ use crate::turns::Turn;
 use account::Written;
 pub use account::{Columns, Counts};
 pub(crate) use attempt::ATTEMPTS;
-#[cfg(feature = "query")]
-pub(crate) use attempt::open as open_attempts;
 use attempt::{Attempt, Basis, Way};
 pub use error::PipelineError;
 use halt::Halt;
@@ -165,7 +163,11 @@ impl Pipeline<'_> {
             if !way.is_recorded
                 && let Some(note) = self.lake.ledger().look(&self.run.table, &source.name)?
             {
-                return self.already_done(source, &note, way.remarks);
+                if !note.is_given_up() {
+                    return self.already_done(source, &note, way.remarks);
+                }
+                // Begun anew, under names that nobody had before.
+                way.is_recorded = true;
             }
             match self.ingest(source, damage.as_ref(), turn, way) {
                 Ok(outcome) => return Ok(outcome),
@@ -307,6 +309,7 @@ impl Pipeline<'_> {
                 bytes_decoded: counts.bytes_decoded,
             },
             replaced: hold.replaced(),
+            given_up: false,
         };
         match self.lake.ledger().put(&self.run.table, &receipt) {
             Ok(Placed::Stands) => {}

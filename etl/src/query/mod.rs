@@ -37,8 +37,7 @@ use crate::storage::Storage;
 
 pub use error::QueryError;
 pub use files::TableFile;
-use receipts::Receipts;
-pub use receipts::Unread;
+pub use receipts::{Receipts, Unread};
 use store::LakeStore;
 use write::AnswerWriter;
 pub use write::{Format, TABLE_ROWS, write};

@@ -5,7 +5,11 @@
 //! and files are listed and compared; a receipt is read only where names do not decide, for a source that was written in
 //! more than one way.
 //!
-//! What must stay true: receipts are listed before the files, so that a source is read whole or not at all.
+//! What must stay true: a source is read as one receipt has it, whole, or not at all, also where it is replaced meanwhile.
+//! Receipts are listed before the files, so that what they name was there. A listing of files that takes its time may show
+//! neither the old ones of a source nor the new. So the sources that were ever replaced are listed behind them, and where
+//! there are such the receipts once more: of those that changed, the receipt as it is now decides, and what it names is
+//! looked for where the listing did not show it.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -14,13 +18,15 @@ use crate::catalog::{Catalog, CatalogError, Side, TableName};
 use crate::error::Error;
 use crate::ledger::{Ledger, LedgerError};
 use crate::partition::Partition;
-use crate::pipeline;
 use crate::place::Place;
-use crate::storage::{ObjectMeta, Storage};
+use crate::storage::{ObjectMeta, Storage, StorageError};
 
-/// Chooses the files that are read.
+/// How often the files of a source are looked for while it is replaced again and again.
+const TRIES: u32 = 8;
+
+/// Chooses the files that a query reads, from what it finds when it is first asked about a table.
 #[derive(Debug)]
-pub(super) struct Receipts {
+pub struct Receipts {
     storage: Arc<dyn Storage>,
     catalog: Arc<dyn Catalog>,
     /// By table, what one query has found.
@@ -32,13 +38,22 @@ pub(super) struct Receipts {
 /// What there is of a table beside its files.
 #[derive(Debug)]
 struct Known {
-    /// The key of the receipt, by the hash of its source.
-    receipts: HashMap<String, String>,
-    /// Sources with an attempt that was not completed.
-    open: HashSet<String>,
+    /// The receipts, by the hash of their source.
+    receipts: HashMap<String, Listed>,
     /// Partitions of the table and of its rejects.
     partitions: HashSet<(Side, Partition)>,
 }
+
+/// A receipt as it was listed.
+#[derive(Debug, PartialEq, Eq)]
+struct Listed {
+    key: String,
+    /// Another one as soon as another receipt stands there.
+    etag: Option<String>,
+}
+
+/// What receipts name below a folder, by the hash of their source and by key.
+type Named = HashMap<String, BTreeMap<String, ObjectMeta>>;
 
 /// Why files are not read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -57,7 +72,8 @@ pub struct Unread {
 }
 
 impl Receipts {
-    pub(super) fn new(storage: Arc<dyn Storage>, catalog: Arc<dyn Catalog>) -> Receipts {
+    /// For queries over this lake. Asks for nothing yet.
+    pub fn new(storage: Arc<dyn Storage>, catalog: Arc<dyn Catalog>) -> Receipts {
         Receipts { storage, catalog, known: Mutex::default(), left: Mutex::default() }
     }
 
@@ -90,62 +106,138 @@ impl Receipts {
         left.iter().map(tell).collect()
     }
 
-    /// The objects below `folder` that are read.
-    pub(super) fn list(&self, folder: &str) -> Result<Vec<ObjectMeta>, Error> {
+    /// The objects below `folder` of a table that are read, in the order of their keys.
+    ///
+    /// # Errors
+    /// If the storage or the catalog cannot be read, or a source is replaced again and again meanwhile.
+    pub fn list(&self, folder: &str) -> Result<Vec<ObjectMeta>, Error> {
         let name = folder.split('/').next().unwrap_or_default();
         let table = &*TableName::parse(name).name;
         let known = self.known(table)?;
-        let mut files: Vec<(Option<Place>, ObjectMeta)> = Vec::new();
+        let mut files = BTreeMap::new();
         self.storage.list(folder, &mut |meta| {
-            files.push((Place::parse(table, &meta.key), meta));
+            files.insert(meta.key.clone(), meta);
             Ok(())
         })?;
-        // Sources of which names alone do not tell what their receipt names.
-        let mut doubtful: HashMap<&str, Option<HashSet<String>>> = HashMap::new();
-        for place in files.iter().filter_map(|(place, _)| place.as_ref()) {
-            let hash = place.name.hash.as_str();
-            if place.name.revision > 0 || known.open.contains(hash) {
-                doubtful.entry(hash).or_default();
-            }
-        }
-        for (hash, names) in &mut doubtful {
-            if let Some(key) = known.receipts.get(*hash) {
-                *names = self.names(table, key)?;
-            }
+        let named = self.named(table, folder, &known, &files)?;
+        let mut places = named.values().flat_map(BTreeMap::keys).filter_map(|key| Place::parse(table, key));
+        let is_known = |place: &Place| known.partitions.contains(&(place.side, place.partition));
+        let partitions = match places.all(|place| is_known(&place)) {
+            true => &known.partitions,
+            // Of a receipt that came since.
+            false => &self.partitions(table)?,
+        };
+        for of_source in named.values() {
+            files.extend(of_source.iter().map(|(key, meta)| (key.clone(), meta.clone())));
         }
         let mut read = Vec::with_capacity(files.len());
-        for (place, meta) in &files {
-            let is_named =
-                place.as_ref().is_some_and(|Place { name, .. }| match doubtful.get(name.hash.as_str()) {
-                    Some(names) => names.as_ref().is_some_and(|names| names.contains(&meta.key)),
-                    None => known.receipts.contains_key(&name.hash),
-                });
+        for (key, meta) in files {
+            let place = Place::parse(table, &key);
+            let is_named = place.as_ref().is_some_and(|Place { name, .. }| match named.get(&name.hash) {
+                Some(names) => names.contains_key(&key),
+                None => known.receipts.contains_key(&name.hash),
+            });
             let has_partition =
-                place.as_ref().is_some_and(|place| known.partitions.contains(&(place.side, place.partition)));
+                place.as_ref().is_some_and(|place| partitions.contains(&(place.side, place.partition)));
             match (is_named, has_partition) {
-                (true, true) => read.push(meta.clone()),
-                (true, false) => self.leave(name, Reason::NoPartition, meta),
+                (true, true) => read.push(meta),
+                (true, false) => self.leave(name, Reason::NoPartition, key),
                 // Nothing but Parquet would be read in any case.
-                (false, _) if meta.key.ends_with(".parquet") => self.leave(name, Reason::NoReceipt, meta),
+                (false, _) if key.ends_with(".parquet") => self.leave(name, Reason::NoReceipt, key),
                 _ => {}
             }
         }
         Ok(read)
     }
 
-    fn known(&self, table: &str) -> Result<Arc<Known>, Error> {
-        if let Some(known) = lock(&self.known).get(table) {
-            return Ok(known.clone());
+    /// What receipts name of those sources of which the names of files alone do not tell.
+    fn named(
+        &self,
+        table: &str,
+        folder: &str,
+        known: &Known,
+        files: &BTreeMap<String, ObjectMeta>,
+    ) -> Result<Named, Error> {
+        let mut doubtful = Ledger::new(self.storage.clone()).replaced(table)?;
+        let mut there = HashSet::new();
+        for Place { name, .. } in files.keys().filter_map(|key| Place::parse(table, key)) {
+            // An older iotlake did not mark what it replaced.
+            if name.revision > 0 {
+                doubtful.insert(name.hash.clone());
+            }
+            there.insert(name.hash);
         }
-        let open = pipeline::open_attempts(&*self.storage, table)?.into_iter().collect();
+        let mut named = Named::new();
+        if doubtful.is_empty() {
+            return Ok(named);
+        }
+        let now = self.receipts(table)?;
+        for hash in doubtful {
+            let names = match known.receipts.get(&hash) {
+                // It stood all the while, and has nothing here.
+                Some(before) if !there.contains(&hash) && now.get(&hash) == Some(before) => continue,
+                Some(before) => self.files_of(table, folder, &before.key, files)?,
+                None => BTreeMap::new(),
+            };
+            named.insert(hash, names);
+        }
+        Ok(named)
+    }
+
+    /// The files below `folder` that the receipt under `key` names: all of them, but for those that are missing though it
+    /// stands, which is for `audit` to tell.
+    fn files_of(
+        &self,
+        table: &str,
+        folder: &str,
+        key: &str,
+        files: &BTreeMap<String, ObjectMeta>,
+    ) -> Result<BTreeMap<String, ObjectMeta>, Error> {
+        let mut before = None;
+        for _ in 0..TRIES {
+            let mut names = self.names(table, key)?.unwrap_or_default();
+            names.retain(|name| name.starts_with(folder));
+            let mut found = BTreeMap::new();
+            for name in &names {
+                let meta = match files.get(name) {
+                    Some(meta) => Some(meta.clone()),
+                    None => self.storage.head(name)?,
+                };
+                found.extend(meta.map(|meta| (name.clone(), meta)));
+            }
+            if found.len() == names.len() || before.as_ref() == Some(&names) {
+                return Ok(found);
+            }
+            // Some are gone again: mostly since another receipt stands there now.
+            before = Some(names);
+        }
+        Err(StorageError::Changed { uri: self.storage.uri(key) }.into())
+    }
+
+    /// The receipts of a table as they are now, by the hash of their source.
+    fn receipts(&self, table: &str) -> Result<HashMap<String, Listed>, Error> {
         let mut receipts = HashMap::new();
         self.storage.list(&Ledger::folder(table), &mut |meta| {
             let name = meta.key.rsplit('/').next().and_then(|name| name.strip_suffix(".json"));
             if let Some(hash) = name.map(str::to_owned) {
-                receipts.insert(hash, meta.key);
+                receipts.insert(hash, Listed { key: meta.key, etag: meta.etag });
             }
             Ok(())
         })?;
+        Ok(receipts)
+    }
+
+    fn known(&self, table: &str) -> Result<Arc<Known>, Error> {
+        if let Some(known) = lock(&self.known).get(table) {
+            return Ok(known.clone());
+        }
+        let known = Arc::new(Known { receipts: self.receipts(table)?, partitions: self.partitions(table)? });
+        lock(&self.known).insert(table.to_owned(), known.clone());
+        Ok(known)
+    }
+
+    /// The partitions that the catalog has of a table and of its rejects.
+    fn partitions(&self, table: &str) -> Result<HashSet<(Side, Partition)>, Error> {
         let mut partitions = HashSet::new();
         for side in Side::BOTH {
             let known = match self.catalog.partitions(&TableName::new(table, side)) {
@@ -155,13 +247,11 @@ impl Receipts {
             };
             partitions.extend(known.into_iter().map(|partition| (side, partition)));
         }
-        let known = Arc::new(Known { receipts, open, partitions });
-        lock(&self.known).insert(table.to_owned(), known.clone());
-        Ok(known)
+        Ok(partitions)
     }
 
     /// The keys that a receipt names; `None` if there is none any more, or it cannot be read.
-    fn names(&self, table: &str, key: &str) -> Result<Option<HashSet<String>>, Error> {
+    fn names(&self, table: &str, key: &str) -> Result<Option<BTreeSet<String>>, Error> {
         let Some(bytes) = self.storage.read(key)? else { return Ok(None) };
         match Ledger::new(self.storage.clone()).parse(key, &bytes) {
             Ok(receipt) if Ledger::key(table, &receipt.source) == key => {
@@ -173,8 +263,8 @@ impl Receipts {
         }
     }
 
-    fn leave(&self, name: &str, reason: Reason, meta: &ObjectMeta) {
-        lock(&self.left).entry((name.to_owned(), reason)).or_default().insert(meta.key.clone());
+    fn leave(&self, name: &str, reason: Reason, key: String) {
+        lock(&self.left).entry((name.to_owned(), reason)).or_default().insert(key);
     }
 }
 

@@ -13,12 +13,13 @@ type Objects = BTreeMap<String, Object>;
 #[derive(Debug, Clone)]
 struct Object {
     bytes: Arc<[u8]>,
+    etag: String,
     note: Option<String>,
 }
 
 impl From<&[u8]> for Object {
     fn from(bytes: &[u8]) -> Object {
-        Object { bytes: bytes.into(), note: None }
+        Object { bytes: bytes.into(), etag: Digest::of(bytes), note: None }
     }
 }
 
@@ -60,7 +61,7 @@ impl MemoryStorage {
 }
 
 fn meta(key: &str, object: &Object) -> ObjectMeta {
-    let etag = Some(Digest::of(&object.bytes));
+    let etag = Some(object.etag.clone());
     let size = object.bytes.len() as u64;
     ObjectMeta { key: key.to_owned(), size, modified: None, etag, note: object.note.clone() }
 }
@@ -99,7 +100,7 @@ impl Storage for MemoryStorage {
     }
 
     fn put_noted(&self, key: &str, bytes: &[u8], note: &str) -> Result<Put> {
-        self.create(key, Object { bytes: bytes.into(), note: Some(note.to_owned()) })
+        self.create(key, Object { note: Some(note.to_owned()), ..bytes.into() })
     }
 
     fn compare_and_swap(&self, key: &str, expected: Option<&[u8]>, new: &[u8]) -> Result<Swap> {

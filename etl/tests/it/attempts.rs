@@ -5,8 +5,10 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use iotlake::backfill::Options;
+use iotlake::clean::{self, Stale};
 use iotlake::error::Hint;
 use iotlake::lake::Lake;
+use iotlake::ledger::Ledger;
 use iotlake::partition::PartitionBy;
 use iotlake::pipeline::PipelineError;
 use iotlake::storage::{Durability, LocalStorage, MemoryStorage, Storage};
@@ -507,4 +509,45 @@ fn whether_a_source_has_times_is_decided_by_its_first_part_before_anything_is_wr
     let lake = crate::support::memory_lake();
     let counts = run(&lake, &source(&(untimed + &timed(1_772_355_600_000))), &options).counts;
     assert_eq!((counts.rows, counts.untimed), (2 * rows, rows));
+}
+
+#[test]
+fn a_source_that_is_given_up_while_it_is_completed_is_done_or_begun_anew() {
+    let source = source(&messages(130, AT_EIGHT));
+    for options in [by_event(), by_arrival(4096), by_arrival(1 << 20)] {
+        for after in 0.. {
+            let mut got_so_far = false;
+            for lives in [true, false] {
+                let why = format!("{}: stopped after {after}, lives {lives}", options.run.partition_by);
+                let storage = lake();
+                let whole = Lake::embedded(storage.clone());
+                run(&whole, &source, &options);
+                // As a run leaves it that is killed just before its receipt.
+                storage.delete(&Ledger::key("events", &receipt(&storage).source)).unwrap();
+                let identity = format!("s3://raw/{KEY}");
+                let left = files(&storage).into_iter().map(|(key, bytes)| Stale {
+                    key,
+                    table: "events".into(),
+                    source: identity.clone(),
+                    bytes: bytes.len() as u64,
+                    revision: 0,
+                    is_done: false,
+                });
+                let left: Vec<Stale> = left.collect();
+                let completing = Run { source: &source, options: &options };
+                got_so_far |= stopped_beside(&storage, completing, after, lives, || {
+                    clean::remove(&whole, &left).unwrap();
+                });
+                check_by_receipts(&storage, &why);
+                run(&whole, &source, &options);
+                check_whole(&storage, &why);
+                // What is done stays.
+                clean::remove(&whole, &left).unwrap();
+                check_whole(&storage, &why);
+            }
+            if !got_so_far {
+                break;
+            }
+        }
+    }
 }

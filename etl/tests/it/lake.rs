@@ -74,6 +74,7 @@ impl Lake {
             rejects: Vec::new(),
             counts: Counts { bytes_decoded: bytes.len() as u64, ..Counts::default() },
             replaced: Vec::new(),
+            given_up: false,
         };
         for part in parts {
             self.write_part(table, partition, part, &mut receipt);

@@ -21,5 +21,7 @@ mod query;
 #[cfg(feature = "query")]
 mod readers;
 mod removal;
+#[cfg(feature = "query")]
+mod replaced;
 mod support;
 mod writers;

@@ -393,6 +393,7 @@ export const NOT_DEPLOYED: Readonly<Record<string, string>> = {
   'glue:CreateDatabase': 'the template makes the database (IOTLAKE_CREATE_DATABASE=false)',
   'glue:GetTables': 'audit, and rebuilding, run elsewhere',
   'glue:GetPartitions': 'audit runs elsewhere',
+  'glue:DeleteTable': 'a person takes tables out with `iotlake drop`, never the function',
   'dynamodb:UpdateItem': 'import, on the table of the quickstart: docs/migration.md, step 2, grants it for a time',
   'iot:DeletePolicy': 'import: docs/migration.md, step 2, grants it for a time',
   'iot:CreatePolicy': 'the template makes the policy',
