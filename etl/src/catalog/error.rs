@@ -73,7 +73,7 @@ pub enum CatalogError {
     #[error(transparent)]
     Remote(Box<RemoteError>),
     /// The storage below failed.
-    #[error("cannot reach the catalog")]
+    #[error("cannot read or write the catalog")]
     Storage(#[from] StorageError),
 }
 

@@ -56,8 +56,11 @@ pub enum QueryError {
         hint: Option<String>,
     },
     /// The query broke off.
-    #[error("the query failed")]
-    Failed(#[source] Box<DataFusionError>),
+    #[error("the query failed: {}", reason(.0))]
+    Failed(Box<DataFusionError>),
+    /// The query was stopped.
+    #[error("stopped")]
+    Stopped,
     /// No threads for it.
     #[error("cannot start the threads of a query")]
     Runtime(#[source] io::Error),
@@ -139,9 +142,18 @@ impl Hint for QueryError {
                 DataFusionError::ArrowError(error, _) => of_values(error),
                 _ => None,
             },
-            QueryError::View { .. } | QueryError::Runtime(_) | QueryError::Write(_) => None,
+            QueryError::View { .. } | QueryError::Stopped | QueryError::Runtime(_) | QueryError::Write(_) => {
+                None
+            }
         }
     }
+}
+
+/// What broke a query off, without the name of the library that says so.
+fn reason(error: &DataFusionError) -> String {
+    let text = error.strip_backtrace();
+    let prefix = ["Arrow error: ", "Execution error: "].into_iter().find(|prefix| text.starts_with(prefix));
+    text[prefix.map_or(0, str::len)..].to_owned()
 }
 
 /// `DROP TABLE` for `DropTable`.
