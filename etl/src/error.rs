@@ -78,10 +78,15 @@ pub fn causes(error: &dyn std::error::Error) -> Vec<String> {
     let mut next = error.source();
     while let Some(cause) = next {
         let text = cause.to_string();
-        if !causes.last().unwrap_or(&message).ends_with(&text) {
+        if !plain(causes.last().unwrap_or(&message)).ends_with(&plain(&text)) {
             causes.push(text);
         }
         next = cause.source();
     }
     causes
+}
+
+/// `permission denied` for `Permission denied (os error 13)`.
+fn plain(text: &str) -> String {
+    text.rsplit_once(" (os error ").map_or(text, |(words, _)| words).to_lowercase()
 }

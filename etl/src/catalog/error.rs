@@ -87,7 +87,7 @@ pub enum CatalogError {
     #[error(transparent)]
     Generation(#[from] GenerationError),
     /// The storage below failed.
-    #[error("cannot reach the catalog")]
+    #[error("cannot read or write the catalog")]
     Storage(#[from] StorageError),
 }
 

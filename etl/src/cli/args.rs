@@ -35,7 +35,10 @@ pub enum Command {
         A source that is done leaves a receipt in the lake: interrupted and run again, the command does the rest; \
         run twice, it does nothing. Records that cannot become rows go to the table of rejects, with reason and bytes.")]
     Backfill(BackfillArgs),
-    /// Answer a question in SQL; without one, list the tables
+    /// Answer questions in SQL; without one, a shell on a terminal
+    #[command(long_about = "Answer questions in SQL.\n\n\
+        Without one, on a terminal, it is a shell: statements end with `;`, and `.help` lists its commands. Elsewhere the \
+        tables are listed.")]
     Query(QueryArgs),
     /// List the tables, their rejects, and the views
     Tables(TablesArgs),
@@ -156,7 +159,7 @@ pub struct BackfillArgs {
     /// Columns to declare up front: `default`, `rigado`, or a TOML file [default: those of the table, else `default`]
     #[arg(long, value_name = "default|rigado|FILE")]
     pub contract: Option<String>,
-    /// What files a row under its hour: `arrival` (the hour in the key) or `event:PATH` (a time in the record)
+    /// Which hour a row is filed under: `arrival` (the hour in the key) or `event:PATH` (a time in the record)
     /// [default: as the table, else `arrival`]
     #[arg(long, value_name = "arrival|event:PATH")]
     pub partition_by: Option<PartitionBy>,
@@ -190,7 +193,7 @@ pub struct BackfillArgs {
     /// Where a local copy came from: the URI of SRC, such as s3://bucket/prefix
     #[arg(long = "as", value_name = "URI", value_parser = parse_known_as)]
     pub known_as: Option<String>,
-    /// Also ingest what looks as if it had been ingested before, from elsewhere; its rows will be there twice
+    /// Ingest also what looks like a copy of what was ingested before; its rows will be there twice
     #[arg(long)]
     pub again: bool,
     /// Ingest sources anew, such as those that were changed since; their old rows are removed once the new ones are there
@@ -199,7 +202,7 @@ pub struct BackfillArgs {
     /// Refuse sources that decode to more than this, such as "64 GiB" [default: 1 TiB]
     #[arg(long, value_name = "SIZE", value_parser = parse_size)]
     pub max_decoded_bytes: Option<u64>,
-    /// What becomes of a source whose compressed stream is damaged
+    /// What to do with a source whose compressed stream is damaged
     #[arg(long, value_enum, default_value_t = OnDamageWord::Fail)]
     pub on_damage: OnDamageWord,
     /// Write the report of the run to this file, as JSON
@@ -215,10 +218,9 @@ pub struct BackfillArgs {
 
 #[derive(Debug, Args)]
 pub struct QueryArgs {
-    /// The question; names with dots go in double quotes. `-` reads it from standard input; so does leaving it out where
-    /// something is piped in
+    /// The statement; names with dots go in double quotes. `-` reads it from standard input, and so does a pipe without it
     pub sql: Option<String>,
-    /// File to read the question from
+    /// File to read the statement from
     #[arg(long, short, value_name = "FILE", value_hint = ValueHint::FilePath, conflicts_with = "sql")]
     pub file: Option<PathBuf>,
     #[command(flatten)]
@@ -233,7 +235,7 @@ pub struct QueryArgs {
     /// Overwrite the file of --output
     #[arg(long, requires = "output")]
     pub force: bool,
-    /// Most rows to print of a table
+    /// Print at most so many rows
     #[arg(long, value_name = "N")]
     pub max_rows: Option<usize>,
     /// Print JSON: the same as --format json
@@ -314,7 +316,7 @@ pub struct ConvertArgs {
     /// What `_source` says [default: the absolute path or URI of IN]
     #[arg(long = "as", value_name = "URI", value_parser = parse_known_as)]
     pub known_as: Option<String>,
-    /// What becomes of IN if its compressed stream is damaged
+    /// What to do if the compressed stream of IN is damaged
     #[arg(long, value_enum, default_value_t = OnDamageWord::Fail)]
     pub on_damage: OnDamageWord,
     /// Overwrite OUT and the file of rejects

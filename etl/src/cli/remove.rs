@@ -34,8 +34,8 @@ pub fn run(arguments: RemoveArgs) -> Outcome {
     let mut found = tables.iter().map(find).collect::<Result<Vec<_>, _>>()?;
     found.retain(|leaving| !leaving.is_empty());
     if found.is_empty() {
-        return Err(Failure::new(format!("--source {source}: no table has it")).with_hint(
-            "a source is named as its rows do in `_source`: iotlake query ... 'SELECT DISTINCT _source FROM events'",
+        return Err(Failure::new(format!("--source {source}: there is no such source in the lake")).with_hint(
+            "names of sources stand in the column `_source`: iotlake query ... 'SELECT DISTINCT _source FROM events'",
         ));
     }
     let list: String = found.iter().map(|leaving| holds(leaving, &[])).collect();

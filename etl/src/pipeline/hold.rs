@@ -96,6 +96,14 @@ impl Hold<'_> {
         }
     }
 
+    /// Whether a run had begun to write the source as this one would.
+    pub(super) fn is_begun(&self) -> Result<bool, Halt> {
+        let storage = &*self.pipeline.lake.storage;
+        let newest = attempt::list(storage, self.table(), &self.source.name)?.pop();
+        let record = newest.map(|newest| Record::read(storage, &self.key(newest))).transpose()?.flatten();
+        Ok(record.is_some_and(|(record, _)| !record.superseded && record.attempt == self.attempt))
+    }
+
     /// Gives the files at `places` the names of this revision; their keys.
     fn name(&self, revision: u32, places: &mut [Place]) -> Vec<String> {
         places.iter_mut().for_each(|place| place.name.revision = revision);

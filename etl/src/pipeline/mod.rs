@@ -190,10 +190,7 @@ impl Pipeline<'_> {
                     way = Way::default();
                 }
                 Err(Halt::Damaged(Damage { error, .. })) => return Err(read::failure(source, error)),
-                Err(Halt::Done(way)) => {
-                    self.watch.read(source.size);
-                    return Ok(Ingested::already_done(way.remarks));
-                }
+                Err(Halt::Done(way)) => return Ok(Ingested::already_done(way.remarks)),
                 Err(Halt::Failed(error)) => {
                     if matches!(error, PipelineError::Stopped) {
                         turn.close();
@@ -217,7 +214,6 @@ impl Pipeline<'_> {
         if let Some(receipt) = &note.receipt {
             self.remove(receipt, receipt.strays(&self.run.table), &[], &mut remarks)?;
         }
-        self.watch.read(source.size);
         Ok(Ingested::already_done(remarks))
     }
 

@@ -69,8 +69,11 @@ pub enum QueryError {
         sources: usize,
     },
     /// The query broke off.
-    #[error("the query failed")]
-    Failed(#[source] Box<DataFusionError>),
+    #[error("the query failed: {}", reason(.0))]
+    Failed(Box<DataFusionError>),
+    /// The query was stopped.
+    #[error("stopped")]
+    Stopped,
     /// No threads for it.
     #[error("cannot start the threads of a query")]
     Runtime(#[source] io::Error),
@@ -155,13 +158,22 @@ impl Hint for QueryError {
             QueryError::Stale { .. } => Some(
                 "`iotlake compact` makes a file without them; `iotlake query` leaves them out until then",
             ),
-            QueryError::View { .. } | QueryError::Runtime(_) | QueryError::Write(_) => None,
+            QueryError::View { .. } | QueryError::Stopped | QueryError::Runtime(_) | QueryError::Write(_) => {
+                None
+            }
         }
     }
 }
 
 fn plural(sources: usize) -> String {
     if sources == 1 { "1 source".to_owned() } else { format!("{sources} sources") }
+}
+
+/// What broke a query off, without the name of the library that says so.
+fn reason(error: &DataFusionError) -> String {
+    let text = error.strip_backtrace();
+    let prefix = ["Arrow error: ", "Execution error: "].into_iter().find(|prefix| text.starts_with(prefix));
+    text[prefix.map_or(0, str::len)..].to_owned()
 }
 
 /// `DROP TABLE` for `DropTable`.

@@ -2,6 +2,8 @@
 //! the transcript with a file in `tests/it/cli/`. `UPDATE_GOLDEN=1` writes the files; they are reviewed as text.
 
 mod shell;
+#[cfg(feature = "query")]
+mod typed;
 
 use std::ffi::OsStr;
 use std::fs;
@@ -499,6 +501,11 @@ fn a_terminal_is_shown_what_fits() {
     let (shown, _) =
         shell.on_terminal(100, &["convert", "large.json", "large.parquet", "--force", "--quiet"]);
     assert_eq!(shown, "");
+    // What was done before is not waited for: the bar is full with the one source that is new.
+    shell.write("raw/2026/03/01/10/b.json", GOOD);
+    let (shown, code) = shell.on_terminal(100, &["backfill", "raw", "--lake", "lake"]);
+    let bytes = format!("100%  {0} B/{0} B", GOOD.len());
+    assert!(shown.contains(&bytes) && shown.contains("1 of 1 sources") && code == Some(0), "{shown}");
 }
 
 #[cfg(feature = "query")]
