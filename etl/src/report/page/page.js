@@ -127,12 +127,18 @@ function drawFiles() {
   const rejects = of.rejects_files ? " Rejects: " + plural(of.rejects_files, "file") + ", " + bytes(of.rejects_bytes) + "." : "";
   replace("files-about", "The whole table: " + plural(of.files, "file") + ", " + bytes(of.bytes) + ", in " + plural(of.hours, "partition") + "." + rejects
     + (of.untidy_hours === 0 ? " No hour has more files than would do." : " " + plural(of.untidy_hours, "hour") + " with more files than would do, at up to " + bytes(of.whole) + " each: every query opens each of them."));
-  replace("files-table", of.untidy.length === 0 ? null : table("Hours with small files, those with most first", [
+  if (of.untidy.length === 0) {
+    replace("files-table");
+    return;
+  }
+  const hours = table("Hours with small files, those with most first", [
     { title: "Hour (UTC)", show: (row) => (row.hour === null ? "under no hour" : time(row.hour)) },
     { title: "Files", number: true, show: (row) => count(row.files) },
     { title: "Would do", number: true, show: (row) => count(row.would_do) },
     { title: "Bytes", number: true, show: (row) => bytes(row.bytes) },
-    { title: "Bytes of a file", number: true, show: (row) => bytes(row.bytes / row.files) }], of.untidy));
+    { title: "Bytes of a file", number: true, show: (row) => bytes(row.bytes / row.files) }], of.untidy);
+  const command = "iotlake compact " + facts.table + " " + facts.arguments;
+  replace("files-table", hours, element("p", null, "This makes few of many, once an hour is over:"), element("pre", { tabindex: "0" }, visible(command)));
 }
 
 // What can be chosen; the choice stays where it is still there.
