@@ -195,6 +195,7 @@ impl<'a> Pass<'a> {
             };
             let text = std::str::from_utf8(&self.bytes[begin..end]).map_err(|_| Unsure)?;
             let value = authority::value(text).map_err(|_| Unsure)?;
+            self.tree.work += text.len() as u64;
             self.at = end;
             self.tree.push_refused(node, key, &value);
         }
@@ -350,6 +351,7 @@ impl<'a> Pass<'a> {
         };
         let text = std::str::from_utf8(&self.bytes[self.at..end]).map_err(|_| Unsure)?;
         let value = authority::value(text).map_err(|_| Unsure)?;
+        self.tree.work += text.len() as u64;
         self.at = end;
         Ok(self.tree.push_value(node, &value)?)
     }
