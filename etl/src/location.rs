@@ -14,9 +14,9 @@ use std::str::FromStr;
 #[cfg(feature = "aws")]
 use std::sync::OnceLock;
 
+#[cfg(feature = "aws")]
 use crate::aws::Aws;
 use crate::catalog::CatalogError;
-#[cfg(feature = "aws")]
 use crate::error::Hint;
 use crate::storage::StorageError;
 

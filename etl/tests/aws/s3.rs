@@ -207,7 +207,7 @@ mod parts {
 
     #[test]
     fn parts_of_what_failed_are_removed() {
-        let (storage, faults) = with_faults(Access { attempts: 1, ..Access::default() });
+        let (storage, faults) = with_faults(Access::default());
         faults
             .rule(&on("CompleteMultipartUpload", json!({"error": {"code": "AccessDenied", "status": 403}})));
         let error = storage.put("a", &bytes(17 * MIB)).unwrap_err();

@@ -60,9 +60,9 @@ impl Place {
         let root = folder.path();
         fs::create_dir(root.join("bin")).unwrap();
         symlink(IOTLAKE, root.join("bin/iotlake")).unwrap();
-        // What is built already.
+        // What is built already. Either way, `cargo run … --` and the alias, which ends with its first argument.
         let cargo = root.join("bin/cargo");
-        fs::write(&cargo, "#!/bin/sh\nwhile [ \"$1\" != -- ]; do shift; done; shift; exec iotlake \"$@\"\n")
+        fs::write(&cargo, "#!/bin/sh\n[ \"$1\" = lake ] || while [ \"$1\" != -- ]; do shift; done; shift; exec iotlake \"$@\"\n")
             .unwrap();
         fs::set_permissions(&cargo, fs::Permissions::from_mode(0o755)).unwrap();
         symlink(workspace().join("fixtures"), root.join("fixtures")).unwrap();
@@ -119,7 +119,7 @@ fn names_of_variables(text: &str) -> Vec<&str> {
 }
 
 fn is_ours(command: &str) -> bool {
-    command.starts_with("iotlake ") || command.starts_with("cargo run ")
+    ["iotlake ", "cargo run ", "cargo lake "].iter().any(|ours| command.starts_with(ours))
 }
 
 /// Commands of ours in a block, which are not hidden in those of others.
