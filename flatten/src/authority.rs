@@ -157,7 +157,12 @@ impl<'a> Reader<'a> {
                 _ if failed.is_some() => {}
                 (Ok(key), _) if is_twice(&key, &fields, &mut seen) => failed = Some(Reason::DuplicateKey),
                 (Ok(_), Err(reason)) => failed = Some(reason),
-                (Ok(key), Ok(value)) => fields.push((key, value)),
+                (Ok(key), Ok(value)) => {
+                    if !seen.is_empty() {
+                        seen.insert(key.clone());
+                    }
+                    fields.push((key, value));
+                }
             }
         }
         self.at += 1;
@@ -168,19 +173,15 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// Whether `key` is that of one of `fields`, which are all in `seen` where they are more than a few.
-fn is_twice<'a>(
-    key: &Cow<'a, str>,
-    fields: &[(Cow<'a, str>, Value<'a>)],
-    seen: &mut HashSet<Cow<'a, str>>,
-) -> bool {
+/// Whether `key` is that of one of `fields`. Where they are more than a few, `seen` has their keys from then on.
+fn is_twice<'a>(key: &str, fields: &[(Cow<'a, str>, Value<'a>)], seen: &mut HashSet<Cow<'a, str>>) -> bool {
     if fields.len() < FEW_KEYS {
         return fields.iter().any(|(other, _)| other == key);
     }
     if seen.is_empty() {
         seen.extend(fields.iter().map(|(other, _)| other.clone()));
     }
-    !seen.insert(key.clone())
+    seen.contains(key)
 }
 
 /// The text that the JSON string `quoted` stands for.

@@ -387,8 +387,9 @@ mod tests {
             let mut broken = Broken::NOWHERE;
             for (begin, _) in text.match_indices(['{', '[']) {
                 // As if all before it were forgotten.
-                let (known, _) = broken.value(text[begin..].as_bytes(), 1000 + begin as u64, 0, true);
-                let again = value(text[begin..].as_bytes(), 0, true);
+                let bytes = &text.as_bytes()[begin..];
+                let (known, _) = broken.value(bytes, 1000 + begin as u64, 0, true);
+                let again = value(bytes, 0, true);
                 assert_eq!(known, again, "{text} from {begin}");
             }
         }
