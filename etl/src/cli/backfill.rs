@@ -167,6 +167,7 @@ impl Request {
                 output_limit: self.arguments.max_decoded_bytes.unwrap_or(Run::OUTPUT_LIMIT),
                 on_damage: self.arguments.on_damage.into(),
                 allow_missing_time: self.arguments.allow_missing_time,
+                spill: std::env::temp_dir(),
                 limits: Limits::default(),
             },
             contract: self.contract.clone(),
@@ -240,6 +241,9 @@ impl Request {
                 &format!("{} more failed", units::plural(more as u64, "source")),
                 Some("--report lists all"),
             );
+        }
+        for unrenewed in &summary.unrenewed {
+            Failure::of(&unrenewed.error).print();
         }
         if let Some(path) = &self.arguments.report {
             write_file("--report", path, report.to_json().as_bytes())?;
@@ -367,7 +371,7 @@ fn exit_of(summary: &Summary) -> Exit {
     assert!(summary.balances(), "the accounts of a backfill do not add up: {summary:?}");
     if summary.interrupted && summary.not_reached > 0 {
         Exit::Interrupted
-    } else if !summary.failed.is_empty() || summary.not_reached > 0 {
+    } else if !summary.failed.is_empty() || summary.not_reached > 0 || !summary.unrenewed.is_empty() {
         Exit::Failed
     } else if summary.counts.rejected > 0 {
         Exit::Rejects
