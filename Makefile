@@ -7,6 +7,7 @@ SERVERS := etl/tests/aws/requirements.txt
 RIVALS := benches/rivals/requirements.txt
 FUZZER := onboarding/tests/requirements.txt
 CLIENT := onboarding/tests/api
+PAGE := etl/tests/page
 
 # The functions that `make deployed` deploys: as the tests have compiled them, or ZIPS=target/lambda for those of a release.
 ZIPS ?= target/test-lambda
@@ -123,9 +124,9 @@ slowest:
 	$(CARGO) build --profile figures -p iotlake-benches --bin slowest
 	target/figures/slowest search $(or $(BUDGET),600) $(ARGUMENTS)
 
-## venv: what tests need of Python and Node: readers of a lake, servers that stand in for AWS, and clients of the
-## onboarding API. Environments of their own, for they want different versions of the same packages
-venv: .venv/.complete .venv-aws/.complete .venv-api/.complete $(CLIENT)/node_modules/.complete
+## venv: what tests need of Python and Node: readers of a lake, servers that stand in for AWS, clients of the onboarding
+## API, and what checks the page of a report. Environments of their own, for they want different versions of the same packages
+venv: .venv/.complete .venv-aws/.complete .venv-api/.complete $(CLIENT)/node_modules/.complete $(PAGE)/node_modules/.complete
 
 .venv/.complete: $(READERS)
 .venv-aws/.complete: $(SERVERS)
@@ -138,10 +139,11 @@ venv: .venv/.complete .venv-aws/.complete .venv-api/.complete $(CLIENT)/node_mod
 	$(@D)/bin/python -m pip install --quiet --disable-pip-version-check --requirement $<
 	touch $@
 
-$(CLIENT)/node_modules/.complete: $(CLIENT)/package-lock.json
-	cd $(CLIENT) && npm ci --no-audit --no-fund --silent
+$(CLIENT)/node_modules/.complete $(PAGE)/node_modules/.complete: %/node_modules/.complete: %/package-lock.json
+	cd $* && npm ci --no-audit --no-fund --silent
 	touch $@
 
-## debian: an MQTT broker and its client, where the machine has none and lets us install them
+## debian: an MQTT broker, its client and a browser, where the machine has none and lets us install them
 debian:
 	command -v mosquitto && command -v mosquitto_pub || (apt-get update && apt-get install --yes mosquitto mosquitto-clients)
+	command -v chromium || command -v google-chrome || (apt-get update && apt-get install --yes --no-install-recommends chromium)

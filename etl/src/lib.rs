@@ -87,6 +87,8 @@ pub mod query;
 pub mod rebuild;
 pub mod remote;
 pub mod remove;
+#[cfg(feature = "query")]
+pub mod report;
 pub mod source;
 pub mod storage;
 pub mod turns;

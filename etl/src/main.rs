@@ -29,8 +29,10 @@ fn run(command: Command) -> Outcome {
         Command::Tables(arguments) => cli::tables::run(arguments),
         #[cfg(feature = "query")]
         Command::Files(arguments) => cli::files::run(arguments),
+        #[cfg(feature = "query")]
+        Command::Report(arguments) => cli::page::run(arguments),
         #[cfg(not(feature = "query"))]
-        Command::Query(_) | Command::Tables(_) | Command::Files(_) => cli::without_sql(),
+        Command::Query(_) | Command::Tables(_) | Command::Files(_) | Command::Report(_) => cli::without_sql(),
         Command::Schema(arguments) => cli::schema::run(arguments),
         Command::Convert(arguments) => cli::convert::run(arguments),
         Command::Audit(arguments) => cli::audit::run(arguments),

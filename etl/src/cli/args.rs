@@ -49,6 +49,14 @@ pub enum Command {
         stopped or is going on. One address a line, sorted."
     )]
     Files(FilesArgs),
+    /// Show a table on one page for a browser: accounts, freshness, devices, columns, rejects, files
+    #[command(
+        long_about = "Show a table on one page for a browser: whether its accounts balance, how fresh it is, who sends and \
+        who is silent, what they measure, its columns, why records were rejected, and its files.\n\n\
+        The page is one file that needs no network. With --serve it is served on this machine instead, and looks again \
+        every half minute."
+    )]
+    Report(PageArgs),
     /// Show the columns and options of a table, or the columns or SQL of a view
     Schema(SchemaArgs),
     /// Make one Parquet file of one file of records
@@ -266,6 +274,42 @@ pub struct FilesArgs {
     pub condition: Option<String>,
     #[command(flatten)]
     pub print: AnswerArgs,
+}
+
+#[derive(Debug, Args)]
+pub struct PageArgs {
+    #[command(flatten)]
+    pub lake: LakeArgs,
+    /// Table to show; may be left out where a lake has only one
+    #[arg(long, value_name = "NAME")]
+    pub table: Option<String>,
+    /// File to write the page to
+    #[arg(
+        long,
+        short,
+        value_name = "FILE.html",
+        value_hint = ValueHint::FilePath,
+        required_unless_present_any = ["serve", "json"]
+    )]
+    pub output: Option<PathBuf>,
+    /// Overwrite the file of --output
+    #[arg(long, requires = "output")]
+    pub force: bool,
+    /// Serve the page on 127.0.0.1, at a port that is free, until Ctrl-C
+    #[arg(long, conflicts_with_all = ["output", "json"])]
+    pub serve: bool,
+    /// Column that tells devices apart, by its name or path [default: `device.deviceid`, where the table has it]
+    #[arg(long, value_name = "COLUMN")]
+    pub device: Option<String>,
+    /// Only rows filed under this hour and later, such as 2026-03-01 or 2026-03-01T05 (UTC) [default: the newest day that
+    /// has data, and the day before it]
+    #[arg(long, value_name = "HOUR")]
+    pub since: Option<Partition>,
+    /// Only rows filed under hours before this
+    #[arg(long, value_name = "HOUR")]
+    pub until: Option<Partition>,
+    #[command(flatten)]
+    pub print: ReportArgs,
 }
 
 #[derive(Debug, Args)]

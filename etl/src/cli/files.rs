@@ -24,7 +24,7 @@ pub fn run(arguments: FilesArgs) -> Outcome {
 }
 
 fn to_json(table: &str, files: &[TableFile]) -> String {
-    let files = files.iter().map(|TableFile { uri, bytes, partition }| {
+    let files = files.iter().map(|TableFile { uri, bytes, partition, .. }| {
         let [year, month, day, hour] = partition.values();
         json!({ "file": uri, "bytes": bytes, "year": year, "month": month, "day": day, "hour": hour })
     });

@@ -13,12 +13,16 @@ pub mod exit;
 #[cfg(feature = "query")]
 pub mod files;
 mod limits;
+#[cfg(feature = "query")]
+pub mod page;
 mod progress;
 #[cfg(feature = "query")]
 pub mod query;
 pub mod remove;
 mod report;
 pub mod schema;
+#[cfg(feature = "query")]
+mod serve;
 #[cfg(feature = "query")]
 mod shell;
 #[cfg(feature = "query")]

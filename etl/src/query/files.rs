@@ -6,6 +6,7 @@
 //! would leave out rows of a file, for their source was ingested anew or removed since, there is no list but an error.
 
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use datafusion::arrow::array::{ArrayRef, AsArray, StringArray, UInt64Array};
 use datafusion::arrow::datatypes::{DataType, Field, Schema, UInt64Type};
@@ -34,6 +35,10 @@ const LOOKS: u32 = 3;
 pub struct TableFile {
     /// Where it lies: an absolute path or a URI.
     pub uri: String,
+    /// Its key in the lake.
+    pub key: String,
+    /// When it was last changed, where the storage knows.
+    pub modified: Option<SystemTime>,
     /// Its length in bytes.
     pub bytes: u64,
     /// The hour it is filed under.
@@ -83,8 +88,9 @@ impl Session {
                 let (table, partition) = (table.to_owned(), *partition);
                 return Err(QueryError::Stale { table, partition, sources: sources.len() });
             }
-            let uri = self.storage.uri(&meta.key);
-            wanted.push(TableFile { uri, bytes: meta.size, partition: *partition });
+            let ObjectMeta { key, size, modified, .. } = meta.clone();
+            let uri = self.storage.uri(&key);
+            wanted.push(TableFile { uri, key, modified, bytes: size, partition: *partition });
         }
         Ok(wanted)
     }

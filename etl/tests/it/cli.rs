@@ -1,6 +1,7 @@
 //! What the command line prints and how it ends, whole: each test runs commands in a folder of its own and compares
 //! the transcript with a file in `tests/it/cli/`. `UPDATE_GOLDEN=1` writes the files; they are reviewed as text.
 
+mod report;
 mod shell;
 #[cfg(feature = "query")]
 mod typed;

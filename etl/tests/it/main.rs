@@ -17,6 +17,8 @@ mod examples;
 mod kills;
 mod lake;
 mod layouts;
+#[cfg(all(feature = "cli", feature = "query"))]
+mod page;
 mod proofs;
 #[cfg(feature = "query")]
 mod query;
@@ -25,5 +27,7 @@ mod readers;
 mod removal;
 #[cfg(feature = "query")]
 mod replaced;
+#[cfg(feature = "query")]
+mod report;
 mod support;
 mod writers;
