@@ -90,3 +90,4 @@ pub mod storage;
 pub mod turns;
 pub mod twin;
 pub mod view;
+pub mod watch;

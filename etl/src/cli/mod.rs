@@ -8,9 +8,11 @@ pub mod clean;
 pub mod complete;
 mod consent;
 pub mod convert;
+mod cores;
 pub mod exit;
 #[cfg(feature = "query")]
 pub mod files;
+mod ingest;
 mod limits;
 mod progress;
 #[cfg(feature = "query")]
@@ -22,6 +24,7 @@ pub mod schema;
 pub mod tables;
 mod times;
 mod units;
+pub mod watch;
 mod whole;
 
 use std::io::Write;

@@ -24,4 +24,6 @@ mod removal;
 #[cfg(feature = "query")]
 mod replaced;
 mod support;
+#[cfg(all(unix, feature = "cli"))]
+mod watch;
 mod writers;
