@@ -11,24 +11,28 @@
 //! receipt and its files, footers included.
 
 mod file;
+mod generations;
 mod receipts;
 mod rule;
 mod unclaimed;
 
 use std::cmp::Ordering;
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
 
 use crate::catalog::{Catalog, CatalogError, Side, Table, TableName};
 use crate::digest::source_hash;
 use crate::error::Error;
+use crate::generation::place;
 use crate::partition::Partition;
 use crate::pipeline::ATTEMPTS;
 use crate::place::FileName;
 use crate::storage::{ObjectMeta, Storage, StorageError};
 
-use file::{Expected, Facts};
+use file::{Expected, Facts, Writer};
+use generations::Shown;
+pub use generations::{Drift, Partitions};
 use receipts::{Claims, Held};
 pub use rule::{Rule, Severity};
 pub(crate) use unclaimed::{Unclaimed, unclaimed};
@@ -82,8 +86,10 @@ pub struct Audit {
     pub receipts: usize,
     /// Parquet files, those of rejects included.
     pub files: usize,
-    /// Rows of data files.
+    /// Rows that readers through the catalog see, and those of orphans.
     pub rows: u64,
+    /// What is known of partitions that have a generation.
+    pub generations: Partitions,
     /// Rows of files of rejects.
     pub rejected: u64,
     /// Files that no receipt names, of sources without one: left by a run that broke off, or written by one that still
@@ -133,7 +139,7 @@ pub fn audit(storage: &dyn Storage, catalog: &dyn Catalog, depth: Depth) -> Resu
             ));
         }
     }
-    let mut audited = BTreeSet::new();
+    let (mut audited, mut contained) = (BTreeSet::new(), HashMap::new());
     for name in &tables {
         let table = match catalog.table(name) {
             Ok(Some(table)) => table,
@@ -146,6 +152,9 @@ pub fn audit(storage: &dyn Storage, catalog: &dyn Catalog, depth: Depth) -> Resu
         };
         audit.tables += 1;
         rule::check_names(&table, &mut audit.findings);
+        // Behind the files: what was swept since they were listed is in the generation that is read now.
+        let shown = Shown::read(storage, name, &mut audit.findings)?;
+        shown.contained(&mut contained);
         for name in sides(name) {
             let (folder, expected) = (name.to_string(), expected_of(name.side, &table));
             let listed = folders.remove(&folder).unwrap_or_default();
@@ -153,6 +162,7 @@ pub fn audit(storage: &dyn Storage, catalog: &dyn Catalog, depth: Depth) -> Resu
                 storage,
                 depth,
                 claims: &claims,
+                shown: (name.side == Side::Rows).then_some(&shown),
                 name: &name,
                 folder: &folder,
                 expected: &expected,
@@ -165,7 +175,7 @@ pub fn audit(storage: &dyn Storage, catalog: &dyn Catalog, depth: Depth) -> Resu
             }
         }
     }
-    claims.report(storage, &audited, &mut audit.findings)?;
+    claims.report(storage, &audited, &contained, &mut audit.findings)?;
     audit.findings.sort_by(|a, b| (&a.place, a.rule).cmp(&(&b.place, b.rule)));
     Ok(audit)
 }
@@ -203,6 +213,8 @@ struct TableAudit<'a> {
     storage: &'a dyn Storage,
     depth: Depth,
     claims: &'a Claims,
+    /// What generations show; `None` of rejects.
+    shown: Option<&'a Shown>,
     name: &'a TableName,
     /// The name as the folder's.
     folder: &'a str,
@@ -215,19 +227,29 @@ impl TableAudit<'_> {
         let checked: Vec<_> = listed.par_iter().map(|meta| self.file(meta)).collect();
         let (mut rows, mut there, mut receipted) = (0, HashSet::new(), BTreeSet::new());
         for (meta, checked) in listed.iter().zip(checked) {
-            let Checked { findings, partition, is_data, is_stale, facts } = checked?;
+            let Checked { findings, partition, is_data, is_stale, is_hidden, facts } = checked?;
             audit.findings.extend(findings);
             if !is_data {
                 continue;
             }
             audit.files += 1;
-            rows += facts.map_or(0, |facts| facts.rows);
             there.extend(partition);
-            if self.claims.of(&meta.key).is_some() {
+            if is_hidden {
+                audit.generations.superseded += 1;
+                audit.generations.superseded_bytes += meta.size;
+                continue;
+            }
+            rows += facts.map_or(0, |facts| facts.rows);
+            let is_shown = self.shown.is_some_and(|shown| shown.output(&meta.key).is_some());
+            if is_shown || self.claims.of(&meta.key).is_some() {
                 receipted.extend(partition);
             } else if !is_stale {
                 audit.orphans.push(meta.key.clone());
             }
+        }
+        if let Some(shown) = self.shown {
+            rows -= shown.check(self, catalog, listed, audit)?.min(rows);
+            there.extend(shown.partitions());
         }
         let registered: BTreeSet<_> = catalog.partitions(self.name)?.into_iter().collect();
         let place = |partition: &Partition| format!("{}/{}", self.folder, partition.folder());
@@ -255,6 +277,11 @@ impl TableAudit<'_> {
             return Ok(checked);
         }
         checked.is_data = true;
+        if let Some(shown) = self.shown
+            && let Some(folder) = place::parse(&self.name.name, &meta.key)
+        {
+            return shown.file(self, meta, &folder);
+        }
         let folder = rest.rsplit_once('/').map_or("", |(folder, _)| folder);
         checked.partition = Partition::from_folder(folder);
         if checked.partition.is_none() {
@@ -264,11 +291,12 @@ impl TableAudit<'_> {
         if named.is_none() {
             find(Rule::FileName, "the name is not <32 hexadecimal digits>-<part>.parquet".to_owned());
         }
-        checked.facts = match file::check(self.storage, meta, self.expected, &mut checked.findings) {
-            // Removed since it was listed: a receipt that still names it will say so.
-            Err(StorageError::NotFound { .. }) => return Ok(Checked::default()),
-            facts => facts?,
-        };
+        checked.facts =
+            match file::check(self.storage, meta, self.expected, Writer::Source, &mut checked.findings) {
+                // Removed since it was listed: a receipt that still names it will say so.
+                Err(StorageError::NotFound { .. }) => return Ok(Checked::default()),
+                facts => facts?,
+            };
         let mut find = |rule, message: String| checked.findings.push(Finding::new(rule, &meta.key, message));
         let facts = checked.facts.as_ref();
         let source = facts.and_then(|facts| facts.source.as_deref());
@@ -280,7 +308,18 @@ impl TableAudit<'_> {
                 find(Rule::FileName, format!("the name says part {}, the file says {part}", named.part));
             }
         }
+        // Those who read through the catalog read its rows in the generation, those of its source before, or none.
+        let is_contained = self.shown.is_some_and(|shown| shown.is_contained(&meta.key));
+        let is_in_generation = self.shown.is_some_and(|shown| {
+            checked
+                .partition
+                .zip(named.as_ref())
+                .is_some_and(|(partition, named)| shown.has(partition, &named.hash))
+        });
+        // But for those of a source that was ingested anew since: they are read, and what the generation has is not.
+        checked.is_hidden = is_contained || (is_in_generation && self.claims.of(&meta.key).is_none());
         match self.claims.of(&meta.key) {
+            None if is_contained => {}
             Some(claim) => {
                 claim.compare(self.claims, self.storage, meta, facts, self.depth, &mut checked.findings)?;
             }
@@ -321,6 +360,8 @@ struct Checked {
     is_data: bool,
     /// Whether its source has a receipt that does not name it.
     is_stale: bool,
+    /// Whether nobody who reads through the catalog reads it, since a generation is read in its place.
+    is_hidden: bool,
     /// `None` if it cannot be read.
     facts: Option<Facts>,
 }

@@ -15,7 +15,8 @@ use crate::catalog::{CatalogError, Table};
 use crate::error::Error;
 use crate::lake::Lake;
 use crate::pipeline::{
-    Columns, Counts, Ingested, Leftovers, Pipeline, PipelineError, Remark, Run, Shared, Status, Watch,
+    Columns, Counts, Ingested, Leftovers, Pipeline, PipelineError, Remark, Run, Shared, Status, Unrenewed,
+    Watch,
 };
 use crate::plan::{Plan, Unlisted};
 use crate::source::{KeyPattern, SourceObject};
@@ -78,6 +79,8 @@ pub struct Summary {
     pub warnings: Vec<String>,
     /// The same of files that are there or were.
     pub remarks: Vec<Remark>,
+    /// Partitions whose generation still shows what sources were before this run, or an earlier one, replaced them.
+    pub unrenewed: Vec<Unrenewed>,
 }
 
 impl Summary {
@@ -171,6 +174,12 @@ pub fn backfill(
     });
     let mut summary = summary.into_inner().unwrap_or_else(PoisonError::into_inner);
     summary.interrupted = stop.load(Ordering::Relaxed);
+    // Whoever wants to stop is not kept: the next run does it.
+    if !summary.interrupted {
+        let watch = Reading { stop, observer };
+        let pipeline = Pipeline { lake, from, run, shared: &shared, watch: &watch };
+        summary.unrenewed = pipeline.renew(&mut summary.remarks)?;
+    }
     summary.failed.sort_by(|(a, _), (b, _)| a.cmp(b));
     Ok(summary)
 }

@@ -6,6 +6,7 @@
 //! ```toml
 //! numbers = "double"           # or "exact": integers get columns of their own
 //! part_bytes = "64 MiB"        # records of so many bytes make one file
+//! sort = ["device.id", "ts"]   # what rows are sorted by when files are compacted
 //!
 //! [[column]]
 //! path = "measurements.temperature"   # or ["measurements", "temperature"], for keys with dots

@@ -164,8 +164,8 @@ impl Hint for DecodeError {
             }
             DecodeError::WindowTooLarge => Some("compress the source again without --long or --ultra"),
             DecodeError::Truncated { .. } | DecodeError::Corrupt { .. } => Some(
-                "nothing of it was kept: fetch it again, or ask its sender for a whole one; to do without what no \
-                 checksum verifies, say --on-damage reject (IOTLAKE_ON_DAMAGE of the function)",
+                "nothing of it was kept: get a whole copy and run again; or keep what comes before the damage with \
+                 --on-damage reject (IOTLAKE_ON_DAMAGE of the function)",
             ),
             DecodeError::Foreign { kind } => Some(kind.remedy),
             DecodeError::Changed => Some("wait until its writer is done, then run the same command again"),

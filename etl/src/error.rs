@@ -4,8 +4,10 @@
 //! who calls those calls one of them.
 
 use crate::catalog::CatalogError;
+use crate::compact::CompactError;
 use crate::contract::ContractError;
 use crate::decode::DecodeError;
+use crate::generation::GenerationError;
 use crate::ledger::LedgerError;
 use crate::partition::{NotAPartitioning, NotAnHour};
 use crate::pipeline::PipelineError;
@@ -31,6 +33,10 @@ pub enum Error {
     #[error(transparent)]
     Ledger(#[from] LedgerError),
     #[error(transparent)]
+    Generation(#[from] GenerationError),
+    #[error(transparent)]
+    Compact(#[from] CompactError),
+    #[error(transparent)]
     Decode(#[from] DecodeError),
     #[error(transparent)]
     Plan(#[from] PlanError),
@@ -54,6 +60,8 @@ impl Hint for Error {
             Error::Storage(error) => error.hint(),
             Error::Catalog(error) => error.hint(),
             Error::Ledger(error) => error.hint(),
+            Error::Generation(error) => error.hint(),
+            Error::Compact(error) => error.hint(),
             Error::Decode(error) => error.hint(),
             Error::Plan(error) => error.hint(),
             Error::Pipeline(error) => error.hint(),
@@ -70,10 +78,15 @@ pub fn causes(error: &dyn std::error::Error) -> Vec<String> {
     let mut next = error.source();
     while let Some(cause) = next {
         let text = cause.to_string();
-        if !causes.last().unwrap_or(&message).ends_with(&text) {
+        if !plain(causes.last().unwrap_or(&message)).ends_with(&plain(&text)) {
             causes.push(text);
         }
         next = cause.source();
     }
     causes
+}
+
+/// `permission denied` for `Permission denied (os error 13)`.
+fn plain(text: &str) -> String {
+    text.rsplit_once(" (os error ").map_or(text, |(words, _)| words).to_lowercase()
 }

@@ -20,10 +20,20 @@ pub(crate) fn read(
     storage: &dyn Storage,
     meta: &ObjectMeta,
 ) -> Result<Result<ParquetMetaData, String>, StorageError> {
-    if meta.size < TRAILER + 4 {
-        return Ok(Err(format!("is no Parquet file: it has {} bytes", meta.size)));
+    Ok(read_end(storage, &meta.key, meta.size)?.map(|(footer, _)| footer))
+}
+
+/// The footer of the file `key` of so many bytes, and the end of the file that was read for it, which mostly is the whole of a
+/// small one; or why it is none.
+pub(crate) fn read_end(
+    storage: &dyn Storage,
+    key: &str,
+    size: u64,
+) -> Result<Result<(ParquetMetaData, Vec<u8>), String>, StorageError> {
+    if size < TRAILER + 4 {
+        return Ok(Err(format!("is no Parquet file: it has {size} bytes")));
     }
-    let mut tail = storage.get_range(&meta.key, meta.size.saturating_sub(TAIL)..meta.size)?;
+    let mut tail = storage.get_range(key, size.saturating_sub(TAIL)..size)?;
     let Some((_, trailer)) = tail.split_last_chunk::<8>() else {
         return Ok(Err("is no Parquet file".to_owned()));
     };
@@ -31,15 +41,18 @@ pub(crate) fn read(
         return Ok(Err("is no Parquet file, or is cut off: it does not end with PAR1".to_owned()));
     }
     let length = u64::from(u32::from_le_bytes([trailer[0], trailer[1], trailer[2], trailer[3]]));
-    if length + TRAILER > meta.size {
-        return Ok(Err(format!("has a footer of {length} bytes in a file of {}", meta.size)));
+    if length + TRAILER > size {
+        return Ok(Err(format!("has a footer of {length} bytes in a file of {size}")));
     }
     if length + TRAILER > TAIL {
-        tail = storage.get_range(&meta.key, meta.size - TRAILER - length..meta.size)?;
+        tail = storage.get_range(key, size - TRAILER - length..size)?;
     }
     let end = tail.len() - TRAILER as usize;
     let footer = ParquetMetaDataReader::decode_metadata(&tail[end - length as usize..end]);
-    Ok(footer.map_err(|error| format!("has a footer that cannot be read: {error}")))
+    Ok(match footer {
+        Ok(footer) => Ok((footer, tail)),
+        Err(error) => Err(format!("has a footer that cannot be read: {error}")),
+    })
 }
 
 /// Whose a file is, by its own metadata.
@@ -68,6 +81,7 @@ pub(crate) fn owner(storage: &dyn Storage, meta: &ObjectMeta) -> Result<Owner, S
 /// What a data file says of its rows.
 #[derive(Debug)]
 pub(crate) struct Described {
+    /// Its source; of a generation, which has rows of many, a name of its own.
     pub(crate) source: String,
     pub(crate) part: u64,
     /// Its columns of the table's own, in its order.
@@ -86,8 +100,14 @@ pub(crate) fn described(
         Err(reason) => return Ok(Err(reason)),
     };
     let file = footer.file_metadata();
-    let source = said(file, metadata::SOURCE).map(str::to_owned);
-    let part = said(file, metadata::PART).and_then(|part| part.parse().ok());
+    let (source, part) = match said(file, metadata::GENERATION) {
+        // Behind all sources: of columns that they have the order is theirs.
+        Some(_) => (Some(format!("~{}", meta.key)), Some(0)),
+        None => (
+            said(file, metadata::SOURCE).map(str::to_owned),
+            said(file, metadata::PART).and_then(|part| part.parse().ok()),
+        ),
+    };
     let columns = said(file, metadata::COLUMNS).and_then(|columns| serde_json::from_str(columns).ok());
     Ok(match (source, part, columns) {
         (Some(source), Some(part), Some(columns)) => {

@@ -146,7 +146,7 @@ pub struct Output {
 }
 
 /// That a source has, or is about to have, a receipt of a later revision.
-#[derive(Serialize)]
+#[derive(Serialize, Deserialize)]
 struct Replaced {
     format: u64,
     source: String,
@@ -397,6 +397,15 @@ impl Ledger {
         let key = format!("{REPLACED}/{table}/{}.json", source_hash(source_name));
         self.storage.put_if_absent(&key, &bytes)?;
         Ok(())
+    }
+
+    /// The name of a source of this hash that [`Ledger::replaced`] tells of.
+    pub(crate) fn replaced_name(&self, table: &str, hash: &str) -> Result<Option<String>, LedgerError> {
+        let key = format!("{REPLACED}/{table}/{hash}.json");
+        let Some(bytes) = self.storage.read(&key)? else { return Ok(None) };
+        let damaged = |source| LedgerError::Damaged { uri: self.storage.uri(&key), source };
+        let Replaced { source, .. } = serde_json::from_slice(&bytes).map_err(damaged)?;
+        Ok(Some(source))
     }
 
     /// The hashes of the sources of `table` that have, or may soon have, a receipt of a later revision.

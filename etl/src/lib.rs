@@ -64,12 +64,14 @@ pub mod aws;
 pub mod backfill;
 pub mod catalog;
 pub mod clean;
+pub mod compact;
 pub mod contract;
 pub mod convert;
 pub mod decode;
 pub mod digest;
 pub mod error;
 mod footer;
+pub mod generation;
 #[cfg(feature = "lambda")]
 pub mod ingest;
 pub mod lake;

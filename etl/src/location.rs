@@ -46,8 +46,8 @@ pub enum LocationError {
     Empty,
     /// A URI of a kind that is not known.
     #[error(
-        "`{scheme}` is no storage that iotlake reads or writes: give a local path or s3://bucket/prefix; \
-         of a copy, `backfill --as URI` keeps where it came from"
+        "`{scheme}:` is not supported: give a local path or s3://bucket/prefix; for a local copy, `backfill --as URI` says \
+         where it came from"
     )]
     UnknownScheme {
         /// What stands before `://`.
@@ -238,7 +238,7 @@ pub enum OpenError {
         location: String,
     },
     /// Glue for a lake that its readers cannot reach.
-    #[error("{catalog} with the lake {lake}: Athena and the other readers of Glue read only lakes on S3")]
+    #[error("{catalog}: the tables of Glue need a lake on S3, and {lake} is a local folder")]
     NotOnS3 {
         /// The catalog.
         catalog: CatalogChoice,

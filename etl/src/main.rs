@@ -38,6 +38,7 @@ fn run(command: Command) -> Outcome {
         Command::Remove(arguments) => cli::remove::run(arguments),
         Command::Drop(arguments) => cli::remove::drop(arguments),
         Command::Clean(arguments) => cli::clean::run(arguments),
+        Command::Compact(arguments) => cli::compact::run(arguments),
         Command::Catalog(CatalogCommand::Rebuild(arguments)) => cli::catalog::rebuild(arguments),
         Command::Completions(arguments) => cli::complete::completions(arguments),
         Command::Man(arguments) => cli::complete::man(arguments),

@@ -6,6 +6,7 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::time::{Duration, SystemTime};
 
 use iotlake_flatten::Path;
 use iotlake_flatten::time::{Hour, Zoneless};
@@ -48,6 +49,33 @@ impl Partition {
     pub fn folder(self) -> String {
         let Partition { year, month, day, hour } = self;
         format!("year={year:04}/month={month:02}/day={day:02}/hour={hour:02}")
+    }
+
+    /// Another folder for it, beside that one and of equal depth: `year=2026/month=03/day=01/hour=0%35`. The last digit is
+    /// written as Hive escapes what a name of a file may not have, so that whoever reads keys from paths reads the same
+    /// hour there. What lies in one of the two is neither below nor above the other.
+    pub fn folder_aside(self) -> String {
+        let mut folder = self.folder();
+        let last = folder.pop().expect("it ends with a digit");
+        folder.push_str(&format!("%{:02X}", u32::from(last)));
+        folder
+    }
+
+    /// The partition whose [`Partition::folder_aside`] is `folder`, exactly.
+    pub fn from_folder_aside(folder: &str) -> Option<Partition> {
+        let (before, code) = folder.rsplit_once('%')?;
+        let digit = u32::from_str_radix(code, 16).ok().and_then(char::from_u32)?;
+        let partition = Partition::from_folder(&format!("{before}{digit}"))?;
+        (partition.folder_aside() == folder).then_some(partition)
+    }
+
+    /// When its hour is over; `None` for the unknown, which no time is in.
+    pub fn end(self) -> Option<SystemTime> {
+        let Partition { year, month, day, hour } = self;
+        let date = jiff::civil::Date::new(year as i16, month as i8, day as i8).ok()?;
+        let begin = date.at(hour as i8, 0, 0, 0).to_zoned(jiff::tz::TimeZone::UTC).ok()?;
+        let seconds = u64::try_from(begin.timestamp().as_second()).ok()? + 3600;
+        (self != Partition::UNKNOWN).then(|| SystemTime::UNIX_EPOCH + Duration::from_secs(seconds))
     }
 
     /// The partition whose [`Partition::folder`] is `folder`, exactly.
@@ -241,6 +269,32 @@ mod tests {
         assert!(Partition::UNKNOWN < hour);
         let of_time = Hour::of_micros(1_772_355_600_123_000).map(Partition::from);
         assert_eq!(of_time, Partition::new(2026, 3, 1, 9));
+    }
+
+    #[test]
+    fn a_partition_has_two_folders_that_never_meet() {
+        let hour = Partition::new(2026, 3, 1, 19).unwrap();
+        assert_eq!(hour.folder_aside(), "year=2026/month=03/day=01/hour=1%39");
+        for hour in (0..24).filter_map(|hour| Partition::new(2026, 3, 1, hour)).chain([Partition::UNKNOWN]) {
+            assert_eq!(Partition::from_folder_aside(&hour.folder_aside()), Some(hour));
+            assert_eq!(Partition::from_folder_aside(&hour.folder()), None);
+            assert_eq!(Partition::from_folder(&hour.folder_aside()), None);
+            assert!(!hour.folder_aside().starts_with(&hour.folder()));
+        }
+        for folder in
+            ["year=2026/month=03/day=01/hour=1%3", "year=2026/month=03/day=01/hour=%31%39", "x%39", "%"]
+        {
+            assert_eq!(Partition::from_folder_aside(folder), None, "{folder}");
+        }
+    }
+
+    #[test]
+    fn an_hour_is_over_when_the_next_begins() {
+        let end =
+            |hour: Partition| hour.end().and_then(|end| end.duration_since(SystemTime::UNIX_EPOCH).ok());
+        let hour = Partition::new(2026, 3, 1, 9).unwrap();
+        assert_eq!(end(hour), Some(Duration::from_secs(1_772_359_200)));
+        assert_eq!(end(Partition::UNKNOWN), None);
     }
 
     #[test]

@@ -85,7 +85,7 @@ pub enum PlanError {
         hidden: u64,
     },
     /// Keys that do not tell their hour, where it is needed.
-    #[error("no hour in the key of {count} of {total} sources, such as {}", examples.join(", "))]
+    #[error("{count} of {total} {} no hour in the key, such as {}", sources_have(*count, *total), examples.join(", "))]
     NoHour {
         /// Up to three of them.
         examples: Vec<String>,
@@ -105,6 +105,14 @@ pub enum PlanError {
     /// The source cannot even be looked at.
     #[error(transparent)]
     Open(#[from] OpenError),
+}
+
+fn sources_have(count: u64, total: u64) -> &'static str {
+    match (count, total) {
+        (_, 1) => "source has",
+        (1, _) => "sources has",
+        _ => "sources have",
+    }
 }
 
 fn hidden_note(hidden: u64) -> String {

@@ -1,12 +1,13 @@
 //! A table's catalog entry, made again from what its files and receipts say.
 //!
 //! In come a lake whose catalog was lost and the contract its table was made with; out comes the table: its columns by
-//! the metadata of every file, its partitions and options by its receipts. Only footers and receipts are read.
+//! the metadata of every file, its partitions and options by its receipts, where they lie by its generations. Only
+//! footers, receipts and manifests are read.
 //!
 //! Names and paths stand in every file, so that they are certain; so do field ids, from layout 3 on. The order of columns
 //! is that of the files and of ids. Between columns of older files that stand together in none it is the order in which
-//! one backfill registers them: by source, part, path and kind. What stands in neither cannot be known: declared columns that no record ever filled and the options of the
-//! contract, which is why it has to be said, and tables without receipts.
+//! one backfill registers them: by source, part, path and kind. What stands in neither cannot be known: declared columns
+//! that no record ever filled and the options of the contract, which is why it has to be said, and tables without receipts.
 //!
 //! What must stay true: of a lake that was written by `backfill`, the table is the one that was lost; nothing is written
 //! over a table that is there.
@@ -23,6 +24,7 @@ use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
 use crate::catalog::{Catalog, CatalogError, DataFile, Side, Table, TableName};
 use crate::error::Hint;
 use crate::footer::{Described, described};
+use crate::generation::{self, GenerationError, Generations};
 use crate::ledger::{Ledger, LedgerError, Output, Receipt};
 use crate::partition::{Partition, PartitionBy};
 use crate::place::Place;
@@ -36,8 +38,10 @@ const RECEIPTS: &str = "_iotlake/receipts/";
 pub struct Rebuilt {
     /// The table.
     pub table: Table,
-    /// The files of rows and of rejects that receipts name.
+    /// The files of rows and of rejects that receipts and the newest generations name.
     pub named: BTreeMap<Side, Vec<DataFile>>,
+    /// Where partitions lie that have a generation, below the folder of the table.
+    pub locations: BTreeMap<Partition, String>,
     /// The field ids that files say, of the columns that they say them of.
     pub said_ids: BTreeMap<Identity, u32>,
     /// Files that were read.
@@ -95,6 +99,9 @@ pub enum RebuildError {
     /// A receipt cannot be read.
     #[error(transparent)]
     Ledger(#[from] LedgerError),
+    /// A manifest cannot be read.
+    #[error(transparent)]
+    Generation(#[from] GenerationError),
 }
 
 impl Hint for RebuildError {
@@ -120,6 +127,7 @@ impl Hint for RebuildError {
             RebuildError::Storage(error) => error.hint(),
             RebuildError::Catalog(error) => error.hint(),
             RebuildError::Ledger(error) => error.hint(),
+            RebuildError::Generation(error) => error.hint(),
         }
     }
 }
@@ -157,6 +165,13 @@ pub fn read(
     };
     let [rows, rejects] = Side::BOTH.map(|side| files(storage, &TableName::new(name, side)));
     let (files, rejects) = (rows?, rejects?);
+    let (generations, mut outputs) = (Generations::new(storage), said.outputs);
+    let mut locations = BTreeMap::new();
+    for (partition, number) in generations.newest_of(name, "")? {
+        let manifest = generations.read(name, partition, number)?.manifest;
+        locations.insert(partition, manifest.location());
+        outputs.extend(manifest.outputs);
+    }
     let declared = Schema::new(contract.clone());
     let mut all = Columns::gather(declared.columns(), &files)?;
     all.order_by_ids();
@@ -184,7 +199,8 @@ pub fn read(
         },
         said_ids,
         files: files.len(),
-        named: named(name, said.outputs, [files, rejects]),
+        named: named(name, outputs, [files, rejects]),
+        locations,
         receipts: said.receipts,
         guessed,
     })
@@ -196,7 +212,7 @@ pub fn read(
 /// [`RebuildError::Columns`] or [`RebuildError::Ids`] if the table that is there has other names or field ids for what
 /// the files have.
 pub fn write(catalog: &dyn Catalog, rebuilt: &Rebuilt) -> Result<bool, RebuildError> {
-    let Rebuilt { table, named, said_ids, .. } = rebuilt;
+    let Rebuilt { table, named, locations, said_ids, .. } = rebuilt;
     let is_new = catalog.table(&table.name)?.is_none();
     let there = if is_new {
         catalog.create_table(table)?
@@ -218,6 +234,13 @@ pub fn write(catalog: &dyn Catalog, rebuilt: &Rebuilt) -> Result<bool, RebuildEr
     }
     for (side, files) in named {
         catalog.commit(&TableName::new(&table.name, *side), files)?;
+    }
+    let rows = TableName::rows(&table.name);
+    for (partition, location) in locations {
+        // One that shows nothing is not known, and nobody looks there.
+        if catalog.location(&rows, *partition)?.is_some_and(|there| there != *location) {
+            catalog.relocate(&rows, *partition, location)?;
+        }
     }
     Ok(is_new)
 }
@@ -267,7 +290,9 @@ fn named(
 ) -> BTreeMap<Side, Vec<DataFile>> {
     let mut named: BTreeMap<Side, Vec<DataFile>> = BTreeMap::new();
     for output in outputs {
-        let Some(Place { side, partition, .. }) = Place::parse(table, &output.key) else { continue };
+        let of_source = Place::parse(table, &output.key).map(|place| (place.side, place.partition));
+        let of_generation = || Some((Side::Rows, generation::place::parse(table, &output.key)?.partition));
+        let Some((side, partition)) = of_source.or_else(of_generation) else { continue };
         let described = files.iter_mut().find_map(|files| files.remove(&output.key));
         if let Some(Described { summary, .. }) = described {
             named.entry(side).or_default().push(DataFile::named(output, partition, summary));

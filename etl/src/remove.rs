@@ -8,7 +8,9 @@
 //!    here on it is not done, its files are orphans, and a run that is under way cannot put a receipt any more.
 //! 3. Files of rows and rejects of revisions below that go, told by the hash of the source in their names.
 //! 4. Records of attempts go; they name the files, and so stay until those have gone.
-//! 5. Of a table: its views, then it and its partitions, then what stands for its sources.
+//! 5. Partitions whose generation has rows of such sources get one without them. Readers by receipts leave these rows out
+//!    from the second step on.
+//! 6. Of a table: its generations, manifests first; its views, then it and its partitions, then what stands for its sources.
 //!
 //! What stands for a source that was taken out stays with the table: without it, a run that was stopped all the while could
 //! put a receipt for files that are gone. The source can be ingested again, under names that nobody had.
@@ -20,10 +22,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::audit::unclaimed;
 use crate::catalog::{Side, TableName};
+use crate::compact::{CompactOptions, Compactor};
 use crate::digest::source_hash;
 use crate::error::Error;
+use crate::generation::{Generations, place};
 use crate::lake::Lake;
 use crate::ledger::{Ledger, LedgerError, Receipt};
+use crate::partition::Partition;
 use crate::pipeline::abandon;
 use crate::place::Place;
 
@@ -51,14 +56,23 @@ pub struct Leaving {
     pub rejected: u64,
     /// The keys of their receipts.
     pub receipts: Vec<String>,
-    /// The keys of files, and their length in bytes.
+    /// The keys of files, and their length in bytes: of a whole table those of generations too.
     pub files: BTreeMap<String, u64>,
+    /// Partitions that have a generation with rows of these sources: each gets one without them.
+    pub partitions: BTreeSet<Partition>,
+    /// Of a whole table, the keys of its manifests.
+    pub manifests: Vec<String>,
 }
 
 impl Leaving {
     /// Whether there is nothing but what was given up before.
     pub fn is_empty(&self) -> bool {
-        self.sources.is_empty() && self.receipts.is_empty() && self.files.is_empty()
+        let Leaving { sources, receipts, files, partitions, manifests, .. } = self;
+        sources.is_empty()
+            && receipts.is_empty()
+            && files.is_empty()
+            && partitions.is_empty()
+            && manifests.is_empty()
     }
 
     /// The length of all files, in bytes.
@@ -67,6 +81,12 @@ impl Leaving {
     }
 
     fn take(&mut self, key: String, receipt: Result<Receipt, LedgerError>) -> Result<(), Error> {
+        if let Ok(Receipt { outputs, replaced, .. }) = &receipt {
+            let keys = outputs.iter().map(|output| &output.key).chain(replaced);
+            let places = keys.filter_map(|key| Place::parse(&self.table, key));
+            self.partitions
+                .extend(places.filter(|place| place.side == Side::Rows).map(|place| place.partition));
+        }
         match receipt {
             Ok(receipt) if receipt.given_up => {
                 self.withdrawn.insert(receipt.source);
@@ -143,12 +163,25 @@ pub fn find(lake: &Lake, table: &str, which: Which<'_>) -> Result<Leaving, Error
     }
     for side in Side::BOTH {
         storage.list(&format!("{}/", TableName::new(table, side)), &mut |meta| {
-            let place = Place::parse(table, &meta.key);
-            if place.is_some_and(|place| which == Which::All || hashes.contains(&place.name.hash)) {
+            let is_meant = match Place::parse(table, &meta.key) {
+                Some(place) => which == Which::All || hashes.contains(&place.name.hash),
+                None => which == Which::All && place::parse(table, &meta.key).is_some(),
+            };
+            if is_meant {
                 leaving.files.insert(meta.key, meta.size);
             }
             Ok(())
         })?;
+    }
+    match which {
+        Which::All => {
+            leaving.partitions.clear();
+            storage.list(&Generations::folder(table), &mut |meta| {
+                leaving.manifests.push(meta.key);
+                Ok(())
+            })?;
+        }
+        Which::Source(_) => leaving.partitions = with_rows_of(lake, table, &leaving.partitions, &hashes)?,
     }
     if let Which::Source(source) = which
         && !leaving.files.is_empty()
@@ -159,11 +192,36 @@ pub fn find(lake: &Lake, table: &str, which: Which<'_>) -> Result<Leaving, Error
     Ok(leaving)
 }
 
+/// Those of these partitions whose newest generation has rows of one of these sources.
+fn with_rows_of(
+    lake: &Lake,
+    table: &str,
+    partitions: &BTreeSet<Partition>,
+    hashes: &BTreeSet<String>,
+) -> Result<BTreeSet<Partition>, Error> {
+    let generations = Generations::new(&*lake.storage);
+    let mut found = BTreeSet::new();
+    for partition in partitions {
+        let manifest = generations.latest(table, *partition)?;
+        if manifest.is_some_and(|manifest| manifest.sources().iter().any(|hash| hashes.contains(hash))) {
+            found.insert(*partition);
+        }
+    }
+    Ok(found)
+}
+
 /// Takes out what was found; which sources somebody is writing, and therefore stay.
 ///
 /// # Errors
 /// If the storage fails; what has gone until then is gone, and the same again takes out the rest.
 pub fn remove(lake: &Lake, leaving: &Leaving) -> Result<Vec<String>, Error> {
+    let busy = take_out(lake, leaving)?;
+    renew(lake, leaving, &busy)?;
+    Ok(busy)
+}
+
+/// Gives sources up and removes their files; which of them somebody is writing.
+fn take_out(lake: &Lake, leaving: &Leaving) -> Result<Vec<String>, Error> {
     let (storage, ledger, table) = (&*lake.storage, lake.ledger(), &*leaving.table);
     let mut files: BTreeMap<String, Vec<(&String, u32)>> = BTreeMap::new();
     for key in leaving.files.keys() {
@@ -217,14 +275,35 @@ pub fn remove(lake: &Lake, leaving: &Leaving) -> Result<Vec<String>, Error> {
     Ok(busy)
 }
 
+/// Makes generations without the sources that were given up, of the partitions whose generations have rows of them.
+fn renew(lake: &Lake, leaving: &Leaving, busy: &[String]) -> Result<(), Error> {
+    let options = CompactOptions::new(std::env::temp_dir());
+    let compactor = Compactor::new(lake, &options);
+    let sources = leaving.sources.union(&leaving.withdrawn).filter(|source| !busy.contains(source));
+    let sources: Vec<String> = sources.cloned().collect();
+    // Where they have files somebody may have begun a generation with rows of them.
+    let places = leaving.files.keys().filter_map(|key| Place::parse(&leaving.table, key));
+    let of_files: BTreeSet<Partition> =
+        places.filter(|place| place.side == Side::Rows).map(|place| place.partition).collect();
+    for partition in leaving.partitions.union(&of_files) {
+        compactor.refresh(&leaving.table, *partition, &sources)?;
+    }
+    Ok(())
+}
+
 /// Takes out a table with all that was found of it, and the views on it; which sources somebody is writing. If there is
 /// one, the table stays.
 ///
 /// # Errors
 /// As [`remove`], and if the catalog fails.
 pub fn drop_table(lake: &Lake, leaving: &Leaving) -> Result<Vec<String>, Error> {
-    let busy = remove(lake, leaving)?;
+    let busy = take_out(lake, leaving)?;
     if busy.is_empty() {
+        // The files of a generation go after the manifest that names them.
+        let of_generations = leaving.files.keys().filter(|key| place::parse(&leaving.table, key).is_some());
+        for key in leaving.manifests.iter().chain(of_generations) {
+            lake.storage.delete(key)?;
+        }
         for view in views(lake, &leaving.table)? {
             lake.catalog.drop_view(&view)?;
         }

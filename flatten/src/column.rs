@@ -29,6 +29,18 @@ impl Texts {
     /// Appends a value, which must be UTF-8.
     pub(crate) fn push(&mut self, text: &[u8]) {
         self.bytes.extend_from_slice(text);
+        self.end();
+    }
+
+    /// Where a value is written, before [`Texts::end`] makes one of it.
+    #[inline(always)]
+    pub(crate) fn bytes_to_append_to(&mut self) -> &mut Vec<u8> {
+        &mut self.bytes
+    }
+
+    /// Ends the value that was written behind the last one.
+    #[inline(always)]
+    pub(crate) fn end(&mut self) {
         // A part's text is at most its window and one record more, far below 4 GiB.
         self.ends.push(self.bytes.len() as u32);
     }
@@ -145,6 +157,14 @@ impl Cells {
         let Values::Text(values) = &mut self.values else { unreachable!("a column has one kind") };
         self.rows.push(row);
         values.push(value);
+    }
+
+    /// Begins a text: the cell is there when it is ended.
+    #[inline(always)]
+    pub(crate) fn begin_text(&mut self, row: u32) -> &mut Texts {
+        let Values::Text(texts) = &mut self.values else { unreachable!("a column has one kind") };
+        self.rows.push(row);
+        texts
     }
 
     /// Takes all cells back, and keeps their room.

@@ -136,6 +136,10 @@ pub struct Contract {
     pub numbers: Numbers,
     /// A part is the records that begin in a window of this many decompressed bytes.
     pub part_bytes: u64,
+    /// Paths by which rows are sorted when files are compacted, the one that queries ask for first. Says nothing of the files
+    /// that a source becomes, so that it may change.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sort: Vec<Path>,
     /// Declared paths, in the order in which their columns stand in the table.
     #[serde(default)]
     pub columns: Vec<Declared>,
@@ -148,7 +152,12 @@ impl Contract {
 
     /// A contract without declarations.
     pub fn empty() -> Contract {
-        Contract { numbers: Numbers::Double, part_bytes: Contract::PART_BYTES, columns: Vec::new() }
+        Contract {
+            numbers: Numbers::Double,
+            part_bytes: Contract::PART_BYTES,
+            sort: Vec::new(),
+            columns: Vec::new(),
+        }
     }
 
     /// Adds a declaration of a dotted path.

@@ -1,25 +1,28 @@
 //! The fast path: expect the next record to look like the last.
 //!
-//! A device repeats its shape for years. So instead of parsing JSON and then asking what it says, this pass holds the
-//! tree of keys seen so far beside the input and compares: after the key `temperature` came `humidity` the last time,
-//! and `"humidity":` is looked for right where it would have to stand. When it is there, one comparison of a few bytes
-//! has found the key, the place in the tree and the column; nothing is hashed, nothing allocated, and the value is
-//! parsed from the input straight to the end of its column.
+//! A device repeats its shape for years: of a message of 300 bytes, 200 are the same each time. So instead of parsing JSON
+//! and then asking what it says, this pass holds what stood between two values the last time beside the input, and
+//! compares ([`crate::tree`] keeps it in steps, and says more about them). When it is there, one comparison of a few bytes has
+//! found the keys, the place in the tree and the column; nothing is hashed, nothing allocated, and the value is parsed
+//! from the input straight to the end of its column. Where it is not, the bytes up to the next value are read one by one
+//! ([`Pass::walk`]), which is where steps are learnt, and from there on it compares again: a record may leave its template
+//! for one key and be back behind it.
 //!
 //! It decides only what it fully recognises. At anything else (an escape in a key, a key twice, a value it would
 //! have to think about) it stops, the caller takes back what the record has added, and [`crate::records`] and
 //! [`crate::authority`] decide instead. If you change it: whatever this pass accepts, the authority must accept with
 //! the same values; it may always refuse. The tests in `tests/it/agreement.rs` hold the two against each other.
 
+mod number;
 mod text;
 
-use self::text::{Plain, plain_text, unescape};
+use self::number::Decimal;
+use self::text::{copy_text, plain_end};
 use crate::authority;
 use crate::contract::{Numbers, Type};
 use crate::number::EXACT;
-use crate::path::Kind;
 use crate::records::{self, MAX_DEPTH, Scan};
-use crate::tree::{Full, Guesses, NodeId, Tree};
+use crate::tree::{Full, Keys, NodeId, StepId, Then, Tree};
 
 /// The record is not one this pass decides.
 #[derive(Debug)]
@@ -31,20 +34,27 @@ impl From<Full> for Unsure {
     }
 }
 
-/// Powers of ten that are exact as doubles.
-const POWERS: [f64; 23] = [
-    1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18,
-    1e19, 1e20, 1e21, 1e22,
-];
-
 /// Adds the record that begins at `begin`, which is a `{`, to the tree; returns the offset right behind it.
 ///
 /// # Errors
 /// [`Unsure`] if this pass does not fully recognise it; the tree may then hold values of it.
 pub(crate) fn record(tree: &mut Tree, bytes: &[u8], begin: usize) -> Result<usize, Unsure> {
-    let mut pass = Pass { bytes, at: begin + 1, tree, refused: Vec::new() };
-    pass.object(NodeId::ROOT, 1)?;
-    Ok(pass.at)
+    let mut pass = Pass { bytes, at: begin, tree, refused: Vec::new() };
+    let mut place = NodeId::ROOT;
+    loop {
+        let (then, node) = match pass.step(place)? {
+            Some(found) => found,
+            None => pass.look_further(place)?,
+        };
+        match then {
+            Then::Number => pass.number(node)?,
+            Then::Text => pass.string(node)?,
+            Then::Boolean => pass.boolean(node)?,
+            Then::Other | Then::Whole => pass.other(node)?,
+            Then::End => return Ok(pass.at),
+        }
+        place = node;
+    }
 }
 
 /// Most keys without a place in the tree that one record may have on this path: each is compared with all others.
@@ -71,115 +81,161 @@ impl<'a> Pass<'a> {
         }
     }
 
-    /// The fields of the object at `node`, from behind its `{` to behind its `}`. `depth` brackets are open.
-    fn object(&mut self, node: NodeId, depth: usize) -> Result<(), Unsure> {
-        if self.next()? == b'}' {
-            self.at += 1;
-            return Ok(());
+    /// Takes the first step from behind the value of `place`, if that is next; what follows, and of which key.
+    #[inline(always)]
+    fn step(&mut self, place: NodeId) -> Result<Option<(Then, NodeId)>, Unsure> {
+        let id = self.tree.nodes[place].steps.first();
+        match self.tree.step(id) {
+            Some(step) if step.begins(&self.bytes[self.at..]) => self.take(id).map(Some),
+            _ => Ok(None),
         }
-        let mut previous = NodeId::NONE;
+    }
+
+    /// Takes a step whose bytes are next.
+    #[inline(always)]
+    fn take(&mut self, id: StepId) -> Result<(Then, NodeId), Unsure> {
+        let step = self.tree.step(id).ok_or(Unsure)?;
+        self.at += step.length;
+        let (then, node) = (step.then, step.node);
+        let (above, count) = step.above();
+        if count > 0 {
+            for key in &above[..count] {
+                self.see(*key)?;
+            }
+        }
+        self.see(node)?;
+        Ok((then, node))
+    }
+
+    /// The key of `node` is there. No object may have one twice.
+    #[inline(always)]
+    fn see(&mut self, node: NodeId) -> Result<(), Unsure> {
+        let seen = &mut self.tree.nodes[node].seen;
+        if *seen == self.tree.serial {
+            return Err(Unsure);
+        }
+        *seen = self.tree.serial;
+        Ok(())
+    }
+
+    /// Takes another step, or makes the way to the next value without.
+    #[inline(never)]
+    fn look_further(&mut self, place: NodeId) -> Result<(Then, NodeId), Unsure> {
+        let learns = match self.tree.other_step(place, &self.bytes[self.at..]) {
+            Ok(id) => return self.take(id),
+            Err(unexpected) => unexpected.learns,
+        };
+        let begin = self.at;
+        let mut keys = Keys::NONE;
+        let (then, node) = self.walk(place, &mut keys)?;
+        if learns {
+            self.tree.learn(place, &self.bytes[begin..self.at], &keys, then, node);
+        }
+        Ok((then, node))
+    }
+
+    /// Reads on from behind the value of `place` to the next value that is no object, or to the end of the record.
+    fn walk(&mut self, place: NodeId, keys: &mut Keys) -> Result<(Then, NodeId), Unsure> {
+        let mut is_first = place == NodeId::ROOT;
+        let mut object = self.tree.nodes[place].parent;
+        if is_first {
+            object = NodeId::ROOT;
+            self.at += 1;
+        }
         loop {
-            let Some(child) = self.key(node, previous)? else {
-                if self.refused(node, depth)? {
-                    return Ok(());
+            let mut byte = self.next()?;
+            if byte == b'}' {
+                self.at += 1;
+                if object == NodeId::ROOT {
+                    return Ok((Then::End, NodeId::ROOT));
                 }
+                object = self.tree.nodes[object].parent;
+                is_first = false;
+                continue;
+            }
+            if !is_first {
+                if byte != b',' {
+                    return Err(Unsure);
+                }
+                self.at += 1;
+                self.next()?;
+            }
+            is_first = false;
+            let Some(node) = self.key(object)? else {
+                keys.spoil();
+                self.refused(object)?;
                 continue;
             };
-            let seen = &mut self.tree.nodes[child].seen;
-            if *seen == self.tree.serial {
+            self.see(node)?;
+            byte = self.next()?;
+            if byte != b'{' || self.tree.takes_objects(node) {
+                return Ok((self.kind_of_value(node, byte), node));
+            }
+            if usize::from(self.tree.nodes[node].depth) >= MAX_DEPTH {
                 return Err(Unsure);
             }
-            *seen = self.tree.serial;
-            self.value(child, depth)?;
-            match self.next()? {
-                b',' => self.at += 1,
-                b'}' => {
-                    self.at += 1;
-                    return Ok(());
-                }
-                _ => return Err(Unsure),
+            self.at += 1;
+            keys.push(node);
+            object = node;
+            is_first = true;
+        }
+    }
+
+    /// What is next, a value of `node` that begins with `byte`; reads the quote of a string.
+    fn kind_of_value(&mut self, node: NodeId, byte: u8) -> Then {
+        match (self.tree.nodes[node].declared, byte) {
+            (Some(Type::Json | Type::Ignore), _) => Then::Whole,
+            (Some(Type::Timestamp), _) => Then::Other,
+            (_, b'"') => {
+                self.at += 1;
+                Then::Text
             }
-            self.next()?;
-            previous = child;
+            (Some(Type::String), _) => Then::Other,
+            (_, b'-' | b'0'..=b'9') => Then::Number,
+            (_, b't' | b'f') => Then::Boolean,
+            _ => Then::Other,
         }
     }
 
-    /// Reads a key and its colon.
-    #[inline(always)]
-    fn key(&mut self, node: NodeId, previous: NodeId) -> Result<Option<NodeId>, Unsure> {
-        let guess = self.guesses(node, previous).latest();
-        if guess != NodeId::NONE && self.is_next(guess) {
-            return Ok(Some(guess));
-        }
-        self.find_key(node, previous)
-    }
-
-    /// What may come next in the object at `node`, behind the key `previous`.
-    #[inline(always)]
-    fn guesses(&mut self, node: NodeId, previous: NodeId) -> &mut Guesses {
-        match previous {
-            NodeId::NONE => &mut self.tree.nodes[node].first,
-            _ => &mut self.tree.nodes[previous].next,
-        }
-    }
-
-    /// Reads the key of `child` and its colon, if they are next.
-    #[inline(always)]
-    fn is_next(&mut self, child: NodeId) -> bool {
-        let quoted = &self.tree.nodes[child].quoted;
-        let is_next = quoted.begins(&self.bytes[self.at..]);
-        self.at += if is_next { quoted.length } else { 0 };
-        is_next
-    }
-
-    /// The same for a key that is not the one that came here last.
-    #[inline(never)]
-    fn find_key(&mut self, node: NodeId, previous: NodeId) -> Result<Option<NodeId>, Unsure> {
-        let guesses = *self.guesses(node, previous);
-        let found = match guesses.others().find(|guess| self.is_next(*guess)) {
-            None => self.look_up_key(node)?,
-            found => found,
-        };
-        if let Some(child) = found {
-            self.guesses(node, previous).remember(child);
-        }
-        Ok(found)
-    }
-
-    /// The same for a key that did not come here lately.
-    #[cold]
-    fn look_up_key(&mut self, node: NodeId) -> Result<Option<NodeId>, Unsure> {
+    /// Reads a key of `object` and its colon; nothing if it gets no place in the tree.
+    fn key(&mut self, object: NodeId) -> Result<Option<NodeId>, Unsure> {
         if self.bytes.get(self.at) != Some(&b'"') {
             return Err(Unsure);
         }
         let begin = self.at + 1;
-        let Plain { end, .. } = plain_text(self.bytes, begin)?;
+        let end = plain_end(self.bytes, begin)?;
         if self.bytes[end] != b'"' {
             return Err(Unsure);
         }
-        let key = std::str::from_utf8(&self.bytes[begin..end]).map_err(|_| Unsure)?;
-        let child = match self.tree.child(node, key) {
-            None if self.tree.refuses(node, key) => None,
-            None => Some(self.tree.child_or_add(node, key).ok_or(Unsure)?),
-            found => found,
-        };
+        let key = &self.bytes[begin..end];
         self.at = end + 1;
         if self.next()? != b':' {
             return Err(Unsure);
         }
         self.at += 1;
-        if child.is_none() {
-            let is_twice = self.refused.contains(&(node, key));
-            if is_twice || self.refused.len() == MOST_REFUSED {
-                return Err(Unsure);
-            }
-            self.refused.push((node, key));
+        match self.tree.child(object, key) {
+            None => self.unknown_key(object, key),
+            found => Ok(found),
         }
-        Ok(child)
     }
 
-    /// Reads the value of the last of the refused keys, and what follows it; whether the object ends there.
-    fn refused(&mut self, node: NodeId, depth: usize) -> Result<bool, Unsure> {
+    /// A place in the tree for a key that has none; nothing if it gets none.
+    #[cold]
+    fn unknown_key(&mut self, object: NodeId, key: &'a [u8]) -> Result<Option<NodeId>, Unsure> {
+        let key = std::str::from_utf8(key).map_err(|_| Unsure)?;
+        if !self.tree.refuses(object, key) {
+            return self.tree.new_child(object, key).map(Some).ok_or(Unsure);
+        }
+        let is_twice = self.refused.contains(&(object, key));
+        if is_twice || self.refused.len() == MOST_REFUSED {
+            return Err(Unsure);
+        }
+        self.refused.push((object, key));
+        Ok(None)
+    }
+
+    /// Reads the value of the last of the refused keys, one of `object`.
+    fn refused(&mut self, object: NodeId) -> Result<(), Unsure> {
         let (_, key) = *self.refused.last().expect("a key was just refused");
         let first = self.next()?;
         let begin = self.at;
@@ -188,59 +244,50 @@ impl<'a> Pass<'a> {
         if is_short && matches!(self.bytes.get(begin + digits), Some(b',' | b'}')) {
             self.at += digits;
             let text = std::str::from_utf8(&self.bytes[begin..self.at]).map_err(|_| Unsure)?;
-            self.tree.push_refused_integer(node, key, text);
-        } else {
-            let Scan::End(end) = records::nested_value(self.bytes, begin, false, depth) else {
-                return Err(Unsure);
-            };
-            let text = std::str::from_utf8(&self.bytes[begin..end]).map_err(|_| Unsure)?;
-            let value = authority::value(text).map_err(|_| Unsure)?;
-            self.at = end;
-            self.tree.push_refused(node, key, &value);
+            self.tree.push_refused_integer(object, key, text);
+            return Ok(());
         }
-        match self.next()? {
-            b',' => {
+        let depth = usize::from(self.tree.nodes[object].depth) + 1;
+        let text = self.whole(depth)?;
+        let value = authority::value(text).map_err(|_| Unsure)?;
+        self.tree.push_refused(object, key, &value);
+        Ok(())
+    }
+
+    /// The text of the value that is next, inside `depth` open brackets.
+    fn whole(&mut self, depth: usize) -> Result<&'a str, Unsure> {
+        let begin = self.at;
+        let Scan::End(end) = records::nested_value(self.bytes, begin, false, depth) else {
+            return Err(Unsure);
+        };
+        self.at = end;
+        std::str::from_utf8(&self.bytes[begin..end]).map_err(|_| Unsure)
+    }
+
+    /// A value that is not what a step expects most.
+    fn other(&mut self, node: NodeId) -> Result<(), Unsure> {
+        let byte = self.next()?;
+        let declared = self.tree.nodes[node].declared;
+        let is_plain = matches!(declared, None | Some(Type::Double | Type::Bigint | Type::Boolean));
+        match byte {
+            b'{' if !self.tree.takes_objects(node) => Err(Unsure),
+            b'[' => self.considered(node),
+            b'"' if is_plain || declared == Some(Type::String) => {
                 self.at += 1;
-                self.next()?;
-                Ok(false)
+                self.string(node)
             }
-            b'}' => {
-                self.at += 1;
-                Ok(true)
-            }
+            _ if !is_plain => self.considered(node),
+            b'-' | b'0'..=b'9' => self.number(node),
+            b't' | b'f' => self.boolean(node),
+            b'n' => self.literal(b"null"),
             _ => Err(Unsure),
         }
     }
 
-    #[inline(always)]
-    fn value(&mut self, node: NodeId, depth: usize) -> Result<(), Unsure> {
-        let byte = self.next()?;
-        let declared = self.tree.nodes[node].declared;
-        if !matches!(declared, None | Some(Type::Double | Type::Bigint | Type::Boolean)) {
-            return self.considered(node, declared, depth);
-        }
-        match byte {
-            b'"' => self.string(node),
-            b'-' | b'0'..=b'9' => self.number(node, declared),
-            b'{' => {
-                if depth == MAX_DEPTH {
-                    return Err(Unsure);
-                }
-                self.at += 1;
-                self.object(node, depth + 1)
-            }
-            b't' => {
-                self.literal(b"true")?;
-                Ok(self.tree.push_boolean(node, true)?)
-            }
-            b'f' => {
-                self.literal(b"false")?;
-                Ok(self.tree.push_boolean(node, false)?)
-            }
-            b'n' => self.literal(b"null"),
-            b'[' => self.considered(node, declared, depth),
-            _ => Err(Unsure),
-        }
+    fn boolean(&mut self, node: NodeId) -> Result<(), Unsure> {
+        let value = self.bytes.get(self.at) == Some(&b't');
+        self.literal(if value { b"true" } else { b"false" })?;
+        Ok(self.tree.push_boolean(node, value)?)
     }
 
     #[inline]
@@ -252,83 +299,36 @@ impl<'a> Pass<'a> {
         Ok(())
     }
 
+    /// A string, from behind its quote.
     #[inline(always)]
     fn string(&mut self, node: NodeId) -> Result<(), Unsure> {
-        let begin = self.at + 1;
-        let plain = plain_text(self.bytes, begin)?;
-        match self.bytes[plain.end] {
-            b'"' => {}
-            b'\\' => return self.escaped_string(node, begin, plain),
-            _ => return Err(Unsure),
-        }
-        let text = &self.bytes[begin..plain.end];
-        if !plain.is_ascii {
-            simdutf8::basic::from_utf8(text).map_err(|_| Unsure)?;
-        }
-        self.at = plain.end + 1;
-        Ok(self.tree.push_text(node, Kind::String, text)?)
-    }
-
-    /// The same for a string that begins with `plain` and goes on with an escape.
-    fn escaped_string(&mut self, node: NodeId, begin: usize, plain: Plain) -> Result<(), Unsure> {
-        let mut unescaped = std::mem::take(&mut self.tree.unescaped);
-        let pushed = unescape(self.bytes, begin, plain, &mut unescaped).and_then(|(text, length)| {
-            if !text.is_ascii {
-                simdutf8::basic::from_utf8(&self.bytes[begin..text.end]).map_err(|_| Unsure)?;
-            }
-            self.at = text.end + 1;
-            Ok(self.tree.push_text(node, Kind::String, &unescaped[..length])?)
-        });
-        self.tree.unescaped = unescaped;
-        pushed
+        let (texts, bytes) = (self.tree.begin_string(node)?, self.bytes);
+        let end = copy_text(bytes, self.at, texts.bytes_to_append_to());
+        texts.end();
+        self.at = end? + 1;
+        Ok(())
     }
 
     /// A number: in one pass where its digits are exact as a double, or an integer of at most 18 digits; by the
     /// authority's rule otherwise.
     #[inline(always)]
-    fn number(&mut self, node: NodeId, declared: Option<Type>) -> Result<(), Unsure> {
-        let begin = self.at;
-        let mut at = begin;
-        let is_negative = self.bytes[at] == b'-';
-        at += usize::from(is_negative);
-        let (mantissa, integer_digits) = digits(self.bytes, at, 0);
-        if integer_digits == 0 || (integer_digits > 1 && self.bytes[at] == b'0') {
-            return Err(Unsure);
-        }
-        at += integer_digits;
-        match self.bytes.get(at) {
-            Some(b'.') => {}
-            Some(b'e' | b'E') => return self.long_number(node),
-            Some(_) if integer_digits <= 18 => {
-                self.at = at;
-                let wants_long = match declared {
-                    Some(Type::Bigint) => true,
-                    Some(Type::Double) => false,
-                    _ => self.tree.numbers == Numbers::Exact,
-                };
-                if wants_long || mantissa > EXACT {
-                    let integer = mantissa as i64;
-                    return Ok(self.tree.push_long(node, if is_negative { -integer } else { integer })?);
-                }
-                let double = mantissa as f64;
-                return Ok(self.tree.push_double(node, if is_negative { -double } else { double })?);
+    fn number(&mut self, node: NodeId) -> Result<(), Unsure> {
+        let is_negative = self.bytes[self.at] == b'-';
+        let begin = self.at + usize::from(is_negative);
+        let Some(decimal) = Decimal::read(&self.bytes[begin..]) else { return self.long_number(node) };
+        self.at = begin + decimal.length;
+        if decimal.fraction_digits == 0 {
+            let wants_long = match self.tree.nodes[node].declared {
+                Some(Type::Bigint) => true,
+                Some(Type::Double) => false,
+                _ => self.tree.numbers == Numbers::Exact,
+            };
+            if wants_long || decimal.digits > EXACT {
+                let integer = decimal.digits as i64;
+                return Ok(self.tree.push_long(node, if is_negative { -integer } else { integer })?);
             }
-            Some(_) => return self.long_number(node),
-            None => return Err(Unsure),
         }
-        at += 1;
-        let (mantissa, fraction_digits) = digits(self.bytes, at, mantissa);
-        if fraction_digits == 0 {
-            return Err(Unsure);
-        }
-        at += fraction_digits;
-        let has_exponent = matches!(self.bytes.get(at), Some(b'e' | b'E') | None);
-        if has_exponent || integer_digits + fraction_digits > 19 || mantissa > EXACT {
-            return self.long_number(node);
-        }
-        self.at = at;
-        // Both are exact, so the one rounding of the division gives the nearest double (Clinger 1990).
-        let double = mantissa as f64 / POWERS[fraction_digits];
+        let double = decimal.double();
         Ok(self.tree.push_double(node, if is_negative { -double } else { double })?)
     }
 
@@ -341,76 +341,9 @@ impl<'a> Pass<'a> {
     }
 
     /// A value that is looked at as a whole: an array, or one whose declared type asks for it.
-    fn considered(&mut self, node: NodeId, declared: Option<Type>, depth: usize) -> Result<(), Unsure> {
-        if self.bytes[self.at] == b'{' && !matches!(declared, Some(Type::Json | Type::Ignore)) {
-            return Err(Unsure);
-        }
-        let Scan::End(end) = records::nested_value(self.bytes, self.at, false, depth) else {
-            return Err(Unsure);
-        };
-        let text = std::str::from_utf8(&self.bytes[self.at..end]).map_err(|_| Unsure)?;
+    fn considered(&mut self, node: NodeId) -> Result<(), Unsure> {
+        let text = self.whole(usize::from(self.tree.nodes[node].depth))?;
         let value = authority::value(text).map_err(|_| Unsure)?;
-        self.at = end;
         Ok(self.tree.push_value(node, &value)?)
-    }
-}
-
-/// The number that the digits from `at` on continue `number` to, wrapping, and how many there are.
-#[inline(always)]
-fn digits(bytes: &[u8], at: usize, mut number: u64) -> (u64, usize) {
-    const ONES: u64 = u64::MAX / 255;
-    const POWERS: [u64; 8] = [1, 10, 100, 1_000, 10_000, 100_000, 1_000_000, 10_000_000];
-    let mut count = 0;
-    while let Some(word) = bytes.get(at + count..at + count + 8) {
-        let word = u64::from_le_bytes(word.try_into().expect("eight bytes")) ^ (ONES * u64::from(b'0'));
-        // A byte is a digit if it is below 10 now; the first one that is not has its highest bit set here.
-        let others = (word.wrapping_add(ONES * 0x76) | word) & (ONES * 0x80);
-        if others == 0 {
-            number = number.wrapping_mul(100_000_000).wrapping_add(eight_digits(word));
-            count += 8;
-            continue;
-        }
-        let found = (others.trailing_zeros() / 8) as usize;
-        if found > 0 {
-            // Shifted behind zeros, which is where the digits of a number stand that has fewer.
-            let number_of_found = eight_digits(word << (64 - 8 * found));
-            number = number.wrapping_mul(POWERS[found]).wrapping_add(number_of_found);
-        }
-        return (number, count + found);
-    }
-    while let Some(digit) =
-        bytes.get(at + count).map(|byte| byte.wrapping_sub(b'0')).filter(|digit| *digit < 10)
-    {
-        number = number.wrapping_mul(10).wrapping_add(u64::from(digit));
-        count += 1;
-    }
-    (number, count)
-}
-
-/// The number of eight digits, the first in the lowest byte: neighbours are joined to pairs, those to fours, those to it.
-/// By D. Lemire, "Quickly parsing eight digits" (2018).
-#[inline(always)]
-fn eight_digits(digits: u64) -> u64 {
-    let pairs = digits.wrapping_mul(10).wrapping_add(digits >> 8);
-    let low = (pairs & 0x0000_00ff_0000_00ff).wrapping_mul(0x000f_4240_0000_0064);
-    let high = (pairs >> 16 & 0x0000_00ff_0000_00ff).wrapping_mul(0x0000_2710_0000_0001);
-    low.wrapping_add(high) >> 32
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn digits_are_read_up_to_the_first_that_is_none() {
-        let all = "98765432109876543210";
-        for length in 0..=19 {
-            for tail in ["", ",", "e5", ".25", "/99999999", ":1234567", "\u{7f}", "é", "}                "] {
-                let text = format!("{}{tail}", &all[..length]);
-                let expected = all[..length].parse().unwrap_or(0);
-                assert_eq!(digits(text.as_bytes(), 0, 0), (expected, length), "{text}");
-            }
-        }
-        assert_eq!(digits(b"x0123456789.", 1, 7), (70_123_456_789, 10));
     }
 }

@@ -39,6 +39,8 @@ pub mod metadata {
     pub const OPTIONS: &str = "iotlake.options";
     /// The key of the receipt that makes the file part of the table, once it is there.
     pub const RECEIPT: &str = "iotlake.receipt";
+    /// Of a file that holds rows of many sources: the key of the manifest that makes it part of the table, once it is there.
+    pub const GENERATION: &str = "iotlake.generation";
     /// JSON list of the columns with name, field id, path and kind.
     pub const COLUMNS: &str = "iotlake.columns";
 }

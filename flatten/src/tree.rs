@@ -13,13 +13,14 @@
 mod id;
 mod parts;
 mod shape;
+mod step;
 mod values;
 
 use std::sync::Arc;
 
 use foldhash::HashMap;
 
-use crate::column::Cells;
+use crate::column::{Cells, Texts};
 use crate::contract::Numbers;
 use crate::options::Limits;
 use crate::overflow::Overflow;
@@ -28,8 +29,9 @@ use crate::schema::Schema;
 use crate::trie::TOP;
 use id::ColumnId;
 pub(crate) use id::NodeId;
-pub(crate) use shape::Guesses;
 use shape::Node;
+use step::Step;
+pub(crate) use step::{Keys, StepId, Then};
 
 /// Objects with more keys than this find them by hash instead of one by one.
 const FEW_KEYS: usize = 8;
@@ -51,6 +53,10 @@ pub(crate) struct Tree {
     schema: Arc<Schema>,
     limits: Limits,
     pub(crate) nodes: Vec<Node>,
+    /// What stood between values lately.
+    steps: Vec<Step>,
+    /// Decides when to look whether an erratic place has become a regular one.
+    dice: u64,
     columns: Vec<Column>,
     /// Columns that have a value in this part, and objects below the record's own that have overflow.
     filled: usize,
@@ -67,8 +73,6 @@ pub(crate) struct Tree {
     /// Columns the current record has added a cell to.
     touched: Vec<ColumnId>,
     pub(crate) numbers: Numbers,
-    /// Room for a text without its escapes.
-    pub(crate) unescaped: Vec<u8>,
     /// Serial of the current record.
     pub(crate) serial: u64,
     /// Rows so far; the row of the current record.
@@ -91,6 +95,8 @@ impl Tree {
             schema,
             limits,
             nodes: Vec::new(),
+            steps: Vec::new(),
+            dice: 0,
             columns: Vec::new(),
             filled: 0,
             fitted: 0,
@@ -100,7 +106,6 @@ impl Tree {
             place_of_record: (NodeId::ROOT, TOP),
             touched: Vec::new(),
             numbers,
-            unescaped: Vec::new(),
             serial: 0,
             rows: 0,
             ignored: 0,
@@ -115,7 +120,8 @@ impl Tree {
 
     /// Sets the nodes to those of the table's columns and declared paths.
     fn plant(&mut self) {
-        self.nodes = vec![Node::new("".into(), NodeId::NONE)];
+        self.nodes = vec![Node::new("".into(), NodeId::NONE, 0)];
+        self.steps.clear();
         self.columns.clear();
         self.filled = 0;
         let schema = self.schema.clone();
@@ -148,7 +154,7 @@ impl Tree {
     fn ensure(&mut self, path: &Path) -> NodeId {
         let mut node = NodeId::ROOT;
         for key in path.shared_keys() {
-            node = match self.child(node, key) {
+            node = match self.child(node, key.as_bytes()) {
                 Some(child) => child,
                 None => self.add(node, key.clone()),
             };
@@ -159,37 +165,34 @@ impl Tree {
     fn add(&mut self, parent: NodeId, key: Arc<str>) -> NodeId {
         let child = NodeId::at(self.nodes.len());
         let path_bytes = self.path_bytes(parent);
-        self.nodes.push(Node::new(key.clone(), parent));
+        let depth = self.nodes[parent].depth.saturating_add(1);
+        self.nodes.push(Node::new(key.clone(), parent, depth));
         let mut children = self.nodes[parent].children.take().unwrap_or_default();
         children.path_bytes = path_bytes;
         children.nodes.push(child);
         if children.nodes.len() == FEW_KEYS + 1 {
-            let keys = children.nodes.iter().map(|id| (self.nodes[*id].key.clone(), *id));
+            let keys = children.nodes.iter().map(|id| (self.nodes[*id].key.clone().into(), *id));
             children.by_key = keys.collect();
         } else if children.nodes.len() > FEW_KEYS {
-            children.by_key.insert(key, child);
+            children.by_key.insert(key.into(), child);
         }
         self.nodes[parent].children = Some(children);
         child
     }
 
     /// The node of `key` under `node`, if there is one.
-    pub(crate) fn child(&self, node: NodeId, key: &str) -> Option<NodeId> {
+    pub(crate) fn child(&self, node: NodeId, key: &[u8]) -> Option<NodeId> {
         let children = self.nodes[node].children.as_ref()?;
         if children.nodes.len() > FEW_KEYS {
             return children.by_key.get(key).copied();
         }
-        children.nodes.iter().copied().find(|child| &*self.nodes[*child].key == key)
+        children.nodes.iter().copied().find(|child| self.nodes[*child].key.as_bytes() == key)
     }
 
-    /// The same, made if it is not there. `None` where too many keys are remembered to add one in the middle of a
-    /// record.
-    pub(crate) fn child_or_add(&mut self, node: NodeId, key: &str) -> Option<NodeId> {
-        match self.child(node, key) {
-            None if self.is_overgrown() => None,
-            None => Some(self.add(node, key.into())),
-            found => found,
-        }
+    /// A node for `key` under `node`, which has none. `None` where too many keys are remembered to add one in the middle
+    /// of a record.
+    pub(crate) fn new_child(&mut self, node: NodeId, key: &str) -> Option<NodeId> {
+        (!self.is_overgrown()).then(|| self.add(node, key.into()))
     }
 
     /// Bytes of all keys that lead to `node`.
@@ -276,6 +279,13 @@ impl Tree {
         let row = self.rows;
         self.column(node, kind)?.push_text(row, value);
         Ok(())
+    }
+
+    /// Begins a text of kind `string`: whoever asks appends to it and ends it, whatever comes of it.
+    #[inline(always)]
+    pub(crate) fn begin_string(&mut self, node: NodeId) -> Result<&mut Texts, Full> {
+        let row = self.rows;
+        Ok(self.column(node, Kind::String)?.begin_text(row))
     }
 
     fn push_timestamp(&mut self, node: NodeId, micros: i64) -> Result<(), Full> {

@@ -108,6 +108,18 @@ impl Claims {
         self.files.get(key)
     }
 
+    /// The files of rows of `table` that receipts name, with the keys that they have.
+    pub(super) fn of_rows(&self, table: &str) -> impl Iterator<Item = (&str, &Output)> {
+        let prefix = format!("{table}/");
+        let files = self.files.range(prefix.clone()..).take_while(move |(key, _)| key.starts_with(&prefix));
+        files.map(|(key, claim)| (key.as_str(), &claim.output))
+    }
+
+    /// The sources of `table` that have a receipt.
+    pub(super) fn sources<'a>(&'a self, table: &'a str) -> impl Iterator<Item = &'a str> {
+        self.by_source.keys().filter(move |(of, _)| of == table).map(|(_, source)| source.as_str())
+    }
+
     /// The receipt of a source of `table`.
     pub(super) fn receipt(&self, table: &str, source: &str) -> Option<&Held> {
         self.by_source.get(&(table.to_owned(), source.to_owned())).map(|place| &self.receipts[*place])
@@ -160,6 +172,7 @@ impl Claims {
         &self,
         storage: &dyn Storage,
         audited: &BTreeSet<String>,
+        contained: &HashMap<String, String>,
         findings: &mut Vec<Finding>,
     ) -> Result<(), StorageError> {
         for held in &self.receipts {
@@ -173,6 +186,8 @@ impl Claims {
                     Some(Some(file)) => seen.iter_mut().for_each(|seen| seen.push(*file)),
                     // Cannot be read, which is a finding already.
                     Some(None) => seen = None,
+                    // Its rows are in a generation, and it was swept.
+                    None if contained.get(key) == Some(&claim.output.digest) => seen = None,
                     None => {
                         let message = format!("is missing; {} names it", held.key);
                         found.push(Finding::new(Rule::OutputMissing, key, message));
@@ -332,7 +347,7 @@ impl Claim {
 }
 
 /// The digest of an object, read piece by piece.
-fn digest_of(storage: &dyn Storage, key: &str) -> Result<String, StorageError> {
+pub(super) fn digest_of(storage: &dyn Storage, key: &str) -> Result<String, StorageError> {
     let digest = Digest::of_reader(&mut storage.get(key)?.reader);
     digest.map_err(|error| StorageError::from_io(storage.uri(key), error))
 }

@@ -105,13 +105,21 @@ rules! {
     OutputMetadata, "output-metadata", "ingest the source with --replace";
     /// A file has the digest that its receipt says.
     OutputDigest, "output-digest", "ingest the source with --replace";
+    /// The manifest of a generation can be read, and agrees with itself.
+    Manifest, "manifest", "manifests never change: take it from a backup of the lake, or upgrade iotlake if it is newer";
+    /// The files that a generation shows are there, as its manifest says.
+    Generation, "generation", "take it from a backup of the lake, or ingest the sources that the manifest names with --replace";
+    /// A generation has the rows that receipts name; those who read by receipts leave others out.
+    Superseded, "superseded-rows", "the next `iotlake compact`, or `iotlake audit --repair`, makes a generation without them; until then those who read by path or by the location in the catalog see them";
+    /// The catalog says that a partition lies where its newest generation does.
+    Location, "location", "`iotlake audit --repair`, or the next `iotlake compact`, sets it";
 }
 
 impl Rule {
     /// How bad it is when it is broken.
     pub fn severity(self) -> Severity {
         match self {
-            Rule::PartitionEmpty => Severity::Warning,
+            Rule::PartitionEmpty | Rule::Superseded => Severity::Warning,
             _ => Severity::Error,
         }
     }

@@ -7,6 +7,7 @@ use super::{Audit, receipts};
 use crate::catalog::{Side, TableName};
 use crate::error::Error;
 use crate::footer::{self, Owner};
+use crate::generation::place;
 use crate::place::FileName;
 use crate::storage::Storage;
 
@@ -38,7 +39,8 @@ pub(crate) fn unclaimed(storage: &dyn Storage, tables: &BTreeSet<String>) -> Res
         for folder in Side::BOTH.map(|side| TableName::new(table, side)) {
             let mut listed = Vec::new();
             storage.list(&format!("{folder}/"), &mut |meta| {
-                if claims.of(&meta.key).is_none() {
+                // Of generations it is the sweeper that takes away.
+                if claims.of(&meta.key).is_none() && place::parse(table, &meta.key).is_none() {
                     listed.push(meta);
                 }
                 Ok(())

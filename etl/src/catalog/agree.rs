@@ -1,7 +1,8 @@
 //! Whether a table that is there can serve somebody who asked for another of the same name.
 //!
 //! Options must be the same: they decide what the bytes of files are. Declarations may add to those of the table, where
-//! nothing is known yet; where the table has columns already, a declaration must not send values elsewhere.
+//! nothing is known yet; where the table has columns already, a declaration must not send values elsewhere. What rows are
+//! sorted by when files are compacted may change at any time.
 
 use iotlake_flatten::{ColumnType, Contract, Declared, Identity, Schema};
 
@@ -28,6 +29,10 @@ pub(super) fn merge(table: &Table, asked: &Table) -> Result<Option<Table>> {
     differ("`part_bytes`", there.part_bytes.to_string(), wanted.part_bytes.to_string())?;
 
     let mut contract = there.clone();
+    // Decides nothing about files that are there.
+    if !wanted.sort.is_empty() {
+        contract.sort.clone_from(&wanted.sort);
+    }
     let mut identities = Vec::new();
     for declared in &wanted.columns {
         let what = format!("the type of path {}", declared.path);

@@ -33,6 +33,28 @@ pub fn conformance_of_writers(catalog: &dyn Catalog, writers: usize) {
     dropped(catalog);
 }
 
+/// What a catalog must do whose readers go by the locations that it has. [`conformance`] went before.
+///
+/// # Panics
+/// With a message that says which promise is broken.
+pub fn relocations(catalog: &dyn Catalog) {
+    let hour = |hour| Partition::new(2026, 3, 1, hour).unwrap();
+    let rows = TableName::rows("evolve");
+    let aside = format!("{}/g1-00c0ffee00c0ffee", hour(4).folder_aside());
+    let location = |of| catalog.location(&rows, of).unwrap();
+    for _ in 0..2 {
+        catalog.relocate(&rows, hour(4), &aside).unwrap();
+        assert_eq!(location(hour(4)).as_deref(), Some(&*aside));
+    }
+    assert_eq!(location(hour(5)), Some(hour(5).folder()), "others stay where they are");
+    catalog.commit(&rows, &[file(&rows, hour(4), 0)]).unwrap();
+    assert_eq!(location(hour(4)), Some(aside), "a file that is committed moves nothing");
+    catalog.relocate(&rows, hour(4), &hour(4).folder()).unwrap();
+    assert_eq!(location(hour(4)), Some(hour(4).folder()));
+    let missing = catalog.relocate(&rows, hour(9), &hour(9).folder());
+    assert!(matches!(missing, Err(CatalogError::NoPartition { .. })), "{missing:?}");
+}
+
 fn table(name: &str, contract: Contract) -> Table {
     Table::new(name, Schema::new(contract), PartitionBy::Arrival)
 }
@@ -196,6 +218,10 @@ fn commits(catalog: &dyn Catalog) {
     });
     assert_eq!(new, 24, "each partition is new to exactly one writer");
     assert_eq!(catalog.partitions(&race).unwrap(), hours);
+
+    assert_eq!(catalog.location(&rows, hour(4)).unwrap(), Some(hour(4).folder()));
+    assert_eq!(catalog.location(&rejects, hour(6)).unwrap(), Some(hour(6).folder()));
+    assert_eq!(catalog.location(&rows, hour(6)).unwrap(), None, "a partition that is not known lies nowhere");
 
     // What is committed says nothing of the columns, and what is evolved nothing of the files.
     let table = catalog.table("evolve").unwrap();

@@ -17,6 +17,7 @@ use super::{
     Catalog, CatalogError, Committed, DataFile, Evolved, Result, Side, Table, TableName, agree, check_name,
     document, register,
 };
+use crate::generation::Generations;
 use crate::partition::Partition;
 use crate::storage::{Put, Storage, Swap};
 use crate::view::View;
@@ -173,6 +174,24 @@ impl Catalog for EmbeddedCatalog {
         table.check()?;
         let names = self.names(&format!("{PARTITIONS}{table}/"))?;
         Ok(names.iter().filter_map(|folder| Partition::from_folder(folder)).collect())
+    }
+
+    /// That of the newest manifest, which lies beside the catalog: there is no second truth that could differ.
+    fn location(&self, table: &TableName, partition: Partition) -> Result<Option<String>> {
+        table.check()?;
+        let key = format!("{PARTITIONS}{table}/{}.json", partition.folder());
+        if self.storage.head(&key)?.is_none() {
+            return Ok(None);
+        }
+        let newest = match table.side {
+            Side::Rows => Generations::new(&*self.storage).latest(&table.name, partition)?,
+            Side::Rejects => None,
+        };
+        Ok(Some(newest.map_or_else(|| partition.folder(), |manifest| manifest.location())))
+    }
+
+    fn relocate(&self, _: &TableName, _: Partition, _: &str) -> Result<()> {
+        Ok(())
     }
 
     fn put_view(&self, view: &View) -> Result<()> {

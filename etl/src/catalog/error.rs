@@ -1,6 +1,9 @@
 //! What can go wrong with a catalog, by what the caller can do about it.
 
+use super::TableName;
 use crate::error::Hint;
+use crate::generation::GenerationError;
+use crate::partition::Partition;
 use crate::remote::RemoteError;
 use crate::storage::StorageError;
 
@@ -12,6 +15,14 @@ pub enum CatalogError {
     NoTable {
         /// The name.
         name: String,
+    },
+    /// The table has no such partition.
+    #[error("there is no partition {partition} of table `{table}`")]
+    NoPartition {
+        /// The table.
+        table: String,
+        /// The partition.
+        partition: Partition,
     },
     /// The name cannot be used.
     #[error("`{name}` cannot be a name: {reason}")]
@@ -72,8 +83,11 @@ pub enum CatalogError {
     /// The service that is the catalog did not do what it was asked to.
     #[error(transparent)]
     Remote(Box<RemoteError>),
+    /// The manifest that tells where a partition lies cannot be read.
+    #[error(transparent)]
+    Generation(#[from] GenerationError),
     /// The storage below failed.
-    #[error("cannot reach the catalog")]
+    #[error("cannot read or write the catalog")]
     Storage(#[from] StorageError),
 }
 
@@ -82,6 +96,11 @@ impl CatalogError {
     pub(crate) fn taken(name: &str, what: &str) -> CatalogError {
         let (name, catalog) = (name.to_owned(), "the catalog".to_owned());
         CatalogError::Foreign { name, catalog, reason: format!("it is {what}") }
+    }
+
+    /// The table has no such partition.
+    pub(crate) fn no_partition(table: &TableName, partition: Partition) -> CatalogError {
+        CatalogError::NoPartition { table: table.to_string(), partition }
     }
 }
 
@@ -95,6 +114,9 @@ impl Hint for CatalogError {
                 "columns and options of a table never change: leave contract and options as they were when the table \
                  was made, or ingest into another table",
             ),
+            CatalogError::NoPartition { .. } => {
+                Some("`iotlake catalog rebuild` makes known what the files and receipts of the lake say")
+            }
             CatalogError::Contended { .. } => {
                 Some("run the same command again, with fewer writers at a time")
             }
@@ -106,6 +128,7 @@ impl Hint for CatalogError {
                 Some("choose another name, or another database; nothing of it was changed")
             }
             CatalogError::Remote(error) => error.hint(),
+            CatalogError::Generation(error) => error.hint(),
             CatalogError::Storage(source) => source.hint(),
             CatalogError::InvalidName { .. } => None,
         }

@@ -367,6 +367,16 @@ impl Catalog for GlueCatalog {
         self.list_partitions(table)
     }
 
+    fn location(&self, table: &TableName, partition: Partition) -> Result<Option<String>> {
+        table.check()?;
+        self.location_of_partition(table, partition)
+    }
+
+    fn relocate(&self, table: &TableName, partition: Partition, folder: &str) -> Result<()> {
+        table.check()?;
+        self.relocate_partition(table, partition, folder)
+    }
+
     fn put_view(&self, view: &View) -> Result<()> {
         check_name(&view.name)?;
         self.write_view(view)

@@ -1,6 +1,7 @@
 //! A catalog in memory: for tests, and for runs whose lake shall not outlive them.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::sync::{Mutex, MutexGuard};
 
 use iotlake_flatten::{Identity, Schema};
@@ -19,7 +20,8 @@ pub struct MemoryCatalog(Mutex<State>);
 #[derive(Debug, Default)]
 struct State {
     tables: BTreeMap<String, Table>,
-    partitions: BTreeMap<TableName, BTreeSet<Partition>>,
+    /// With the location of each.
+    partitions: BTreeMap<TableName, BTreeMap<Partition, String>>,
     views: BTreeMap<String, View>,
 }
 
@@ -86,12 +88,31 @@ impl Catalog for MemoryCatalog {
             return Err(CatalogError::NoTable { name: table.to_string() });
         }
         let known = state.partitions.entry(table.clone()).or_default();
-        Ok(Committed { new_partitions: files.iter().filter(|file| known.insert(file.partition)).count() })
+        let mut new_partitions = 0;
+        for file in files {
+            if let Entry::Vacant(place) = known.entry(file.partition) {
+                place.insert(file.partition.folder());
+                new_partitions += 1;
+            }
+        }
+        Ok(Committed { new_partitions })
     }
 
     fn partitions(&self, table: &TableName) -> Result<Vec<Partition>> {
         let state = self.state();
-        Ok(state.partitions.get(table).into_iter().flatten().copied().collect())
+        Ok(state.partitions.get(table).into_iter().flat_map(BTreeMap::keys).copied().collect())
+    }
+
+    fn location(&self, table: &TableName, partition: Partition) -> Result<Option<String>> {
+        Ok(self.state().partitions.get(table).and_then(|known| known.get(&partition)).cloned())
+    }
+
+    fn relocate(&self, table: &TableName, partition: Partition, folder: &str) -> Result<()> {
+        let mut state = self.state();
+        let known = state.partitions.get_mut(table).and_then(|known| known.get_mut(&partition));
+        let location = known.ok_or_else(|| CatalogError::no_partition(table, partition))?;
+        folder.clone_into(location);
+        Ok(())
     }
 
     fn put_view(&self, view: &View) -> Result<()> {
@@ -131,6 +152,8 @@ mod tests {
 
     #[test]
     fn conforms() {
-        super::super::conformance::conformance(&MemoryCatalog::new());
+        let catalog = MemoryCatalog::new();
+        super::super::conformance::conformance(&catalog);
+        super::super::conformance::relocations(&catalog);
     }
 }

@@ -134,6 +134,15 @@ pub trait Catalog: Debug + Send + Sync {
     /// The known partitions of a table, sorted.
     fn partitions(&self, table: &TableName) -> Result<Vec<Partition>>;
 
+    /// Where the files of a partition lie, as a folder below that of the table: what readers of the catalog list. `None` if
+    /// the partition is not known.
+    fn location(&self, table: &TableName, partition: Partition) -> Result<Option<String>>;
+
+    /// Makes `folder` the location of a partition that is known, in one step for those who read: they see the files that
+    /// lay there before or those that lie there now. A catalog whose readers go by the newest manifest of the partition
+    /// ([`crate::generation`]) has nothing to do.
+    fn relocate(&self, table: &TableName, partition: Partition, folder: &str) -> Result<()>;
+
     /// Makes a view, in place of the one of the same name.
     fn put_view(&self, view: &View) -> Result<()>;
 

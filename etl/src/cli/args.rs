@@ -5,6 +5,7 @@ mod ingest;
 use std::ffi::OsString;
 use std::fmt;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::builder::{OsStringValueParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
@@ -12,6 +13,7 @@ use clap_complete::Shell;
 
 use iotlake::decode::OnDamage;
 use iotlake::location::{CatalogChoice, Location};
+use iotlake::partition::Partition;
 use iotlake::source::KeyPattern;
 use iotlake_flatten::Compression;
 
@@ -45,7 +47,10 @@ pub enum Command {
         goes on. A file that changes after it was taken is told, and its rows stay as they are."
     )]
     Watch(WatchArgs),
-    /// Answer a question in SQL; without one, list the tables
+    /// Answer questions in SQL; without one, a shell on a terminal
+    #[command(long_about = "Answer questions in SQL.\n\n\
+        Without one, on a terminal, it is a shell: statements end with `;`, and `.help` lists its commands. Elsewhere the \
+        tables are listed.")]
     Query(QueryArgs),
     /// List the tables, their rejects, and the views
     Tables(TablesArgs),
@@ -73,6 +78,14 @@ pub enum Command {
         say that it is of that source. Files of a source that is not done stay: the next run completes them."
     )]
     Clean(CleanArgs),
+    /// Make a few large files, sorted, of the many small ones of each hour
+    #[command(
+        long_about = "Make a few large files, sorted, of the many small ones of each hour that is over.\n\n\
+        Whoever reads by the catalog, as `iotlake query` does, sees every row once, before, during and after. The files \
+        that the new ones supersede are removed after --grace; until then whoever reads by path sees rows twice. It can \
+        be stopped and repeated, and several may run at a time."
+    )]
+    Compact(CompactArgs),
     /// Remove a source from a lake: its rows, its rejects and its receipt
     #[command(long_about = "Remove a source from a lake: its rows, its rejects and its receipt.\n\n\
         What it was ingested from is not touched: the next `backfill` of it ingests it again. Killed anywhere, the same \
@@ -144,10 +157,9 @@ impl fmt::Display for LakeArgs {
 
 #[derive(Debug, Args)]
 pub struct QueryArgs {
-    /// The question; names with dots go in double quotes. `-` reads it from standard input; so does leaving it out where
-    /// something is piped in
+    /// The statement; names with dots go in double quotes. `-` reads it from standard input, and so does a pipe without it
     pub sql: Option<String>,
-    /// File to read the question from
+    /// File to read the statement from
     #[arg(long, short, value_name = "FILE", value_hint = ValueHint::FilePath, conflicts_with = "sql")]
     pub file: Option<PathBuf>,
     #[command(flatten)]
@@ -162,7 +174,7 @@ pub struct QueryArgs {
     /// Overwrite the file of --output
     #[arg(long, requires = "output")]
     pub force: bool,
-    /// Most rows to print of a table
+    /// Print at most so many rows
     #[arg(long, value_name = "N")]
     pub max_rows: Option<usize>,
     /// Print JSON: the same as --format json
@@ -243,7 +255,7 @@ pub struct ConvertArgs {
     /// What `_source` says [default: the absolute path or URI of IN]
     #[arg(long = "as", value_name = "URI", value_parser = parse_known_as)]
     pub known_as: Option<String>,
-    /// What becomes of IN if its compressed stream is damaged
+    /// What to do if the compressed stream of IN is damaged
     #[arg(long, value_enum, default_value_t = OnDamageWord::Fail)]
     pub on_damage: OnDamageWord,
     /// Overwrite OUT and the file of rejects
@@ -260,6 +272,9 @@ pub struct AuditArgs {
     /// Also read every file whole and compare it with the digest in its receipt
     #[arg(long)]
     pub bytes: bool,
+    /// Then mend what can be: where the catalog says that a compacted hour lies, and rows in it that no receipt names
+    #[arg(long)]
+    pub repair: bool,
     #[command(flatten)]
     pub print: ReportArgs,
 }
@@ -347,6 +362,40 @@ pub struct ConsentArgs {
     /// Remove without asking
     #[arg(long, conflicts_with = "dry_run")]
     pub yes: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct CompactArgs {
+    /// Table [default: all]
+    pub table: Option<String>,
+    #[command(flatten)]
+    pub lake: LakeArgs,
+    /// How long after its end an hour is closed, such as 2h, 90m or 1d; what comes later is taken in by a later run
+    #[arg(long, value_name = "TIME", value_parser = parse_duration, default_value = "2h")]
+    pub settled: Duration,
+    /// How long superseded files stay for those who read them; a later run removes them [default: 24h on S3, 10m in a folder]
+    #[arg(long, value_name = "TIME", value_parser = parse_duration)]
+    pub grace: Option<Duration>,
+    /// Leave out hours before this, such as 2026-03-01 or 2026-03-01T05 (UTC)
+    #[arg(long, value_name = "HOUR")]
+    pub since: Option<Partition>,
+    /// Leave out this hour and later
+    #[arg(long, value_name = "HOUR")]
+    pub until: Option<Partition>,
+    /// Hours compacted side by side [default: as many as there are cores]
+    #[arg(long, value_name = "N")]
+    pub jobs: Option<usize>,
+    /// Memory for each of them; what does not fit goes to the folder of temporary files
+    #[arg(long, value_name = "SIZE", value_parser = parse_size, default_value = "256 MiB")]
+    pub memory: u64,
+    /// How Parquet pages are compressed
+    #[arg(long, value_enum, default_value_t = CompressionWord::Snappy)]
+    pub compression: CompressionWord,
+    /// Only say what would be compacted
+    #[arg(long)]
+    pub dry_run: bool,
+    #[command(flatten)]
+    pub print: ReportArgs,
 }
 
 #[derive(Debug, Args)]
@@ -440,9 +489,52 @@ pub fn with_comments(arguments: impl Iterator<Item = OsString>) -> Vec<OsString>
     arguments
 }
 
+fn parse_size(text: &str) -> Result<u64, String> {
+    let size = iotlake::contract::bytes_of(text);
+    size.ok_or_else(|| "expected a whole number and one of B, KiB, MiB, GiB, such as \"64 GiB\"".to_owned())
+}
+
+fn parse_duration(text: &str) -> Result<Duration, String> {
+    let text = text.trim();
+    let (number, unit) = text.split_at(text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len()));
+    let milliseconds = match unit {
+        "ms" => Some(1),
+        "s" => Some(1000),
+        "m" => Some(60 * 1000),
+        "h" => Some(60 * 60 * 1000),
+        "d" => Some(24 * 60 * 60 * 1000),
+        // Nothing is nothing in any unit.
+        "" if number.bytes().all(|digit| digit == b'0') => Some(1),
+        _ => None,
+    };
+    let time =
+        number.parse::<u64>().ok().zip(milliseconds).and_then(|(number, unit)| number.checked_mul(unit));
+    let time = time.filter(|milliseconds| *milliseconds <= LONGEST);
+    time.map(Duration::from_millis).ok_or_else(|| {
+        "expected a whole number and one of ms, s, m, h, d, such as 2h, at most 100 years".to_owned()
+    })
+}
+
+/// A hundred years, in milliseconds.
+const LONGEST: u64 = 100 * 366 * 24 * 60 * 60 * 1000;
+
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use clap::CommandFactory;
+
+    #[test]
+    fn times_are_whole_numbers_of_a_unit() {
+        let seconds = |text: &str| super::parse_duration(text).map(|time| Duration::as_secs(&time));
+        for (text, expected) in [("2h", 7200), ("90m", 5400), ("1d", 86400), ("0", 0), ("7s", 7)] {
+            assert_eq!(seconds(text), Ok(expected));
+        }
+        assert_eq!(super::parse_duration("250ms"), Ok(Duration::from_millis(250)));
+        for text in ["", "h", "2", "2 h", "-1h", "1.5h", "2w", "99999999999d"] {
+            assert!(seconds(text).is_err(), "{text}");
+        }
+    }
 
     #[test]
     fn the_command_line_is_consistent() {

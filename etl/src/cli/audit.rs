@@ -2,13 +2,15 @@
 
 use std::fmt::Write;
 
-use iotlake::audit::{self, Audit, Depth, Severity};
+use iotlake::audit::{self, Audit, Depth, Drift, Partitions, Severity};
+use iotlake::compact::{CompactOptions, Compactor};
+use iotlake::lake::Lake;
 use serde_json::json;
 
 use super::args::AuditArgs;
-use super::exit::{Exit, Outcome, print};
+use super::exit::{Exit, Failure, Outcome, print, warn};
 use super::open_lake;
-use super::units::{count, plural};
+use super::units::{bytes, count, plural};
 
 /// How many orphans are named in text; the JSON has all.
 const NAMED_ORPHANS: usize = 10;
@@ -23,7 +25,24 @@ pub fn run(arguments: AuditArgs) -> Outcome {
         (_, true) => print(&findings(&audit))?,
         _ => print(&to_text(&audit))?,
     }
+    if arguments.repair && !audit.generations.drift.is_empty() {
+        repair(&lake, &audit.generations.drift)?;
+        return Ok(Exit::Done);
+    }
     Ok(if audit.is_clean() { Exit::Done } else { Exit::Failed })
+}
+
+/// Mends what can be; another audit tells whether that is all.
+fn repair(lake: &Lake, drift: &[Drift]) -> Result<(), Failure> {
+    let options = CompactOptions::new(std::env::temp_dir());
+    let compactor = Compactor::new(lake, &options);
+    for Drift { table, partition, sources } in drift {
+        compactor.refresh(table, *partition, sources)?;
+        compactor.partition(table, *partition)?;
+        compactor.place(table, *partition)?;
+        warn(&format!("repaired: {table} {partition}"), Some("audit again to see whether that is all"));
+    }
+    Ok(())
 }
 
 fn to_text(audit: &Audit) -> String {
@@ -61,6 +80,9 @@ fn write(text: &mut String, audit: &Audit) -> std::fmt::Result {
         plural(audit.rows, "row"),
         count(audit.rejected)
     )?;
+    if audit.generations.partitions > 0 {
+        writeln!(text, "{}", compacted(&audit.generations))?;
+    }
     if !audit.orphans.is_empty() {
         writeln!(
             text,
@@ -89,6 +111,24 @@ fn write(text: &mut String, audit: &Audit) -> std::fmt::Result {
     }
 }
 
+fn compacted(generations: &Partitions) -> String {
+    let Partitions { partitions, superseded, superseded_bytes, pending, stale, .. } = generations;
+    let mut text = format!("{} compacted", plural(*partitions as u64, "partition"));
+    let mut tell = |number: u64, noun: &str, what: &str| {
+        if number > 0 {
+            text.push_str(&format!("; {} {what}", plural(number, noun)));
+        }
+    };
+    tell(
+        *superseded as u64,
+        "file",
+        &format!("superseded and not removed yet, {}", bytes(*superseded_bytes)),
+    );
+    tell(*pending, "row", "not in a generation yet");
+    tell(*stale, "row", "in generations of sources that were ingested anew or removed since");
+    text
+}
+
 fn to_json(audit: &Audit) -> String {
     let findings = audit.findings.iter().map(|finding| {
         json!({
@@ -107,6 +147,13 @@ fn to_json(audit: &Audit) -> String {
         "files": audit.files,
         "rows": audit.rows,
         "rejected": audit.rejected,
+        "generations": {
+            "partitions": audit.generations.partitions,
+            "superseded": audit.generations.superseded,
+            "superseded_bytes": audit.generations.superseded_bytes,
+            "pending": audit.generations.pending,
+            "stale": audit.generations.stale,
+        },
         "orphans": audit.orphans,
         "attempts": audit.attempts,
         "leftovers": audit.leftovers,

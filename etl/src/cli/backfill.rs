@@ -104,6 +104,9 @@ fn tell(report: &Report<'_>, to: Option<PathBuf>) -> Result<(), Failure> {
             Some("--report lists all"),
         );
     }
+    for unrenewed in &summary.unrenewed {
+        Failure::of(&unrenewed.error).print();
+    }
     if let Some(path) = &to {
         write_file("--report", path, report.to_json().as_bytes())?;
     }

@@ -6,7 +6,8 @@ use clap::CommandFactory;
 use clap_mangen::Man;
 
 use super::args::{Arguments, CompletionsArgs, ManArgs};
-use super::exit::{Exit, Failure, Outcome, output_failed, print};
+use super::exit::{Exit, Outcome, output_failed, print};
+use super::whole::cannot_write;
 
 /// Prints completions.
 pub fn completions(arguments: CompletionsArgs) -> Outcome {
@@ -25,7 +26,7 @@ pub fn man(arguments: ManArgs) -> Outcome {
         print(&String::from_utf8_lossy(&page))?;
         return Ok(Exit::Done);
     };
-    let failed = |error| Failure::new(format!("man {}: cannot be written: {error}", folder.display()));
+    let failed = |error| cannot_write(format!("man {}", folder.display()), &error);
     fs::create_dir_all(&folder).map_err(failed)?;
     clap_mangen::generate_to(command, &folder).map_err(failed)?;
     Ok(Exit::Done)

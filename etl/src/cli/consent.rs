@@ -12,8 +12,8 @@ impl ConsentArgs {
             return Ok(self.yes);
         }
         if !io::stdin().is_terminal() {
-            return Err(Failure::usage("nobody is there to ask whether to remove this")
-                .with_hint("look at it with --dry-run, then say --yes"));
+            return Err(Failure::usage("nothing was removed: it was not confirmed")
+                .with_hint("look at what would go with --dry-run, then add --yes"));
         }
         let _ = write!(io::stderr(), "{list}{question} [y/N] ");
         let mut answer = String::new();

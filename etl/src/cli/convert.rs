@@ -19,7 +19,7 @@ use iotlake_flatten::{Compression, Contract, Limits, Schema};
 use serde_json::json;
 
 use super::args::{ConvertArgs, OnDamageWord, ReportArgs};
-use super::exit::{Exit, Failure, Outcome, print, warn};
+use super::exit::{Exit, Failure, Outcome, print, reason, warn};
 use super::whole::{WholeFile, cannot_write};
 use super::{cores, progress, read_contract, report, units};
 
@@ -115,13 +115,15 @@ impl Conversion {
         let is_dash = |path: &Path| path.as_os_str() == "-";
         let rejects = match rejects {
             Some(path) if is_dash(&path) => {
-                return Err(Failure::usage("--rejects -: rejects go to a file")
+                return Err(Failure::usage("--rejects -: rejected records cannot go to standard output")
                     .with_hint("name one, such as --rejects rejects.parquet"));
             }
             Some(path) => path,
             None if is_dash(&output) => {
-                return Err(Failure::usage("OUT is standard output, which cannot take the rejects too")
-                    .with_hint("say with --rejects FILE where records that are rejected shall go"));
+                return Err(Failure::usage(
+                    "OUT is standard output: rejected records need a file of their own",
+                )
+                .with_hint("name it with --rejects FILE"));
             }
             None => output.with_extension("rejects.parquet"),
         };
@@ -133,10 +135,10 @@ impl Conversion {
             Location::S3(_) => Input::object(&input)?,
         };
         if on_damage == OnDamageWord::Reject && matches!(input, Input::Stdin | Input::Pipe(_)) {
-            return Err(Failure::usage("--on-damage reject: standard input and pipes can be read only once")
-                .with_hint(
-                    "where the last good checksum stands shows only at the damage: give IN as a file",
-                ));
+            return Err(Failure::usage(
+                "--on-damage reject: standard input and pipes can be read only once, and this reads twice",
+            )
+            .with_hint("save it to a file first"));
         }
         let output = if is_dash(&output) { Place::Stdout } else { Place::File(output) };
         if matches!(output, Place::Stdout) && io::stdout().is_terminal() {
@@ -352,14 +354,14 @@ fn open(path: &Path) -> Result<File, Failure> {
     let file = File::open(path).map_err(|error| unreadable(path, &error))?;
     let is_file = file.metadata().is_ok_and(|metadata| metadata.is_file());
     if !is_file {
-        return Err(Failure::new(format!("{}: not a regular file", path.display()))
-            .with_hint("a folder is for `iotlake backfill`"));
+        return Err(Failure::new(format!("IN {}: is not a file", path.display()))
+            .with_hint("`iotlake backfill` reads folders"));
     }
     Ok(file)
 }
 
 fn unreadable(path: &Path, error: &io::Error) -> Failure {
-    let failure = Failure::new(format!("{}: cannot be read: {error}", path.display()));
+    let failure = Failure::new(format!("IN {}: {}", path.display(), reason(error)));
     match error.kind() {
         io::ErrorKind::NotFound => failure.with_hint("check the path; it is relative to the current folder"),
         io::ErrorKind::PermissionDenied => failure.with_hint("run as a user who may read it"),

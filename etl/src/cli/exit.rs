@@ -100,6 +100,15 @@ impl<E: Into<iotlake::error::Error>> From<E> for Failure {
     }
 }
 
+/// Why a file could not be read or written, in few words.
+pub fn reason(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::NotFound => "no such file or folder".to_owned(),
+        io::ErrorKind::PermissionDenied => "permission denied".to_owned(),
+        _ => error.to_string(),
+    }
+}
+
 /// Standard output could not be written.
 pub fn output_failed(error: io::Error) -> Failure {
     let is_closed_pipe = error.kind() == io::ErrorKind::BrokenPipe;
@@ -174,7 +183,7 @@ mod tests {
         let source = io::Error::other("disk on fire");
         let error = iotlake::storage::StorageError::Io { uri: uri(), source };
         let failure = Failure::from(iotlake::catalog::CatalogError::Storage(error));
-        assert_eq!((failure.message.as_str(), failure.causes.len()), ("cannot reach the catalog", 1));
+        assert_eq!((failure.message.as_str(), failure.causes.len()), ("cannot read or write the catalog", 1));
         assert_eq!(failure.causes[0], "lake: disk on fire");
     }
 }

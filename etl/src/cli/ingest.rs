@@ -108,6 +108,7 @@ impl Ingest {
                 output_limit: arguments.max_decoded_bytes.unwrap_or(Run::OUTPUT_LIMIT),
                 on_damage: arguments.on_damage.into(),
                 allow_missing_time: arguments.allow_missing_time,
+                spill: std::env::temp_dir(),
                 limits: Limits::default(),
             },
             contract: self.contract.clone(),
@@ -237,7 +238,7 @@ pub fn tell_remarks(summary: &Summary) {
 /// How a run ends that was not stopped.
 pub fn exit_of(summary: &Summary) -> Exit {
     assert!(summary.balances(), "the accounts of a run do not add up: {summary:?}");
-    if !summary.failed.is_empty() || summary.not_reached > 0 {
+    if !summary.failed.is_empty() || summary.not_reached > 0 || !summary.unrenewed.is_empty() {
         Exit::Failed
     } else if summary.counts.rejected > 0 {
         Exit::Rejects

@@ -55,11 +55,14 @@ pub fn warnings(table: &str, contract: &Contract, file: Option<&str>, summary: &
                 "--contract {file}: {} cannot match: an array is one value, and no path leads into it",
                 names(unmatched.into_iter())
             );
-            let hint = "declare the array itself as `json`, and take it apart in SQL";
+            let hint = "declare the array itself as `json`; docs/arrays.md shows how SQL takes it apart";
             warnings.push(Warning { message, hint: Some(hint) });
         }
         if !empty.is_empty() {
-            let message = format!("--contract {file}: no value in this run for {}", names(empty.into_iter()));
+            let message = format!(
+                "--contract {file}: no record of this run has a value for {}",
+                names(empty.into_iter())
+            );
             warnings
                 .push(Warning { message, hint: Some("paths are case-sensitive, and begin at the record") });
         }

@@ -5,6 +5,7 @@ pub mod audit;
 pub mod backfill;
 pub mod catalog;
 pub mod clean;
+pub mod compact;
 pub mod complete;
 mod consent;
 pub mod convert;
@@ -20,6 +21,8 @@ pub mod query;
 pub mod remove;
 mod report;
 pub mod schema;
+#[cfg(feature = "query")]
+mod shell;
 #[cfg(feature = "query")]
 pub mod tables;
 mod times;
@@ -58,7 +61,7 @@ fn read_contract(name: &str) -> Result<Chosen, Failure> {
         let message = match error.kind() {
             std::io::ErrorKind::NotFound if looks_like_a_file => format!("--contract {name}: no such file"),
             std::io::ErrorKind::NotFound => format!("--contract {name}: neither built in nor a file"),
-            _ => format!("--contract {name}: cannot be read: {error}"),
+            _ => format!("--contract {name}: {}", exit::reason(&error)),
         };
         Failure::usage(message).with_hint(format!(
             "built in are {built_in}; `iotlake schema TABLE --as-contract > FILE` writes a file to start from"

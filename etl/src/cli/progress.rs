@@ -72,6 +72,10 @@ impl Progress {
             }
             false => Shown::Lines,
         };
+        Progress::of(plan, shown)
+    }
+
+    fn of(plan: &Plan, shown: Shown) -> Progress {
         let started = Instant::now();
         let state = State {
             sources: 0,
@@ -188,5 +192,51 @@ impl Observer for Progress {
             bar.set_length(self.bytes.saturating_sub(state.bytes_before));
             bar.set_message(self.told(&state));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use iotlake::pipeline::{Columns, Counts};
+
+    use super::*;
+
+    fn source(name: &str, size: u64) -> SourceObject {
+        let (name, key) = (format!("s3://raw/{name}"), name.to_owned());
+        SourceObject { name, key, size, modified: None, etag: None, hour: None }
+    }
+
+    fn ended(status: Status) -> Result<Ingested, PipelineError> {
+        Ok(Ingested {
+            status,
+            counts: Counts::default(),
+            rejects_by_reason: BTreeMap::new(),
+            new_columns: Vec::new(),
+            columns: Columns::default(),
+            conflicts: 0,
+            warnings: Vec::new(),
+            remarks: Vec::new(),
+        })
+    }
+
+    #[test]
+    fn a_resumed_run_is_measured_by_what_it_does() {
+        let sources = vec![source("a", 1000), source("b", 200), source("c", 300)];
+        let (hidden, outside, links, unlisted) = (0, 0, 0, Vec::new());
+        let plan = Plan { bytes: 1500, sources, hidden, outside, links, unlisted };
+        let bar = ProgressBar::with_draw_target(Some(plan.bytes), ProgressDrawTarget::hidden());
+        let progress = Progress::of(&plan, Shown::Bar(bar.clone()));
+        progress.source(&plan.sources[0], &ended(Status::AlreadyDone));
+        assert_eq!((bar.position(), bar.length()), (0, Some(500)));
+        assert!(bar.message().starts_with("0 of 2 sources, "), "{}", bar.message());
+        progress.read(200);
+        progress.source(&plan.sources[1], &ended(Status::Done));
+        assert_eq!((bar.position(), bar.length()), (200, Some(500)));
+        progress.read(300);
+        progress.source(&plan.sources[2], &Err(PipelineError::NoHour { source_name: "c".into() }));
+        assert_eq!((bar.position(), bar.length()), (500, Some(500)));
+        assert!(bar.message().starts_with("2 of 2 sources, 1 failed, "), "{}", bar.message());
     }
 }

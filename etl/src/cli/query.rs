@@ -1,7 +1,8 @@
 //! `iotlake query`: SQL over a lake, or the list of what can be asked about.
 //!
-//! In comes a statement, as an argument, from a file, or from standard input; out goes its answer. What must stay true: a
-//! file that is there is never overwritten unasked, and one that was not written whole is not left behind.
+//! In comes a statement, as an argument, from a file, or from standard input; out goes its answer. On a terminal without a
+//! statement it is a shell, `cli/shell.rs`. What must stay true: a file that is there is never overwritten unasked, and
+//! one that was not written whole is not left behind.
 
 use std::fs;
 use std::io::{self, BufWriter, IsTerminal, Read, Write};
@@ -10,10 +11,10 @@ use std::path::Path;
 use iotlake::query::{Answer, Format, QueryError, Session, write};
 
 use super::args::{FormatWord, QueryArgs};
-use super::exit::{Exit, Failure, Outcome, output_failed, print, warn};
+use super::exit::{Exit, Failure, Outcome, output_failed, print, reason, warn};
 use super::units::count;
 use super::whole::{WholeFile, cannot_write};
-use super::{open_lake, tables};
+use super::{open_lake, shell, tables};
 
 /// Runs the command.
 pub fn run(arguments: QueryArgs) -> Outcome {
@@ -23,7 +24,14 @@ pub fn run(arguments: QueryArgs) -> Outcome {
             .with_hint("choose another name, or overwrite it with --force"));
     }
     let sql = statement(&arguments)?;
+    if let (None, Some(path)) = (&sql, &arguments.output) {
+        return Err(Failure::usage(format!("--output {}: there is no SQL to answer", path.display()))
+            .with_hint("give it as an argument, with -f FILE, or through a pipe"));
+    }
     let lake = open_lake(&arguments.lake)?;
+    if sql.is_none() && io::stdin().is_terminal() && io::stdout().is_terminal() {
+        return shell::run(&lake, &arguments);
+    }
     let session = Session::open(&lake).map_err(failure)?;
     let Some(sql) = &sql else {
         print(&(tables::to_text(&session) + &tables::remark(&session, &arguments.lake)))?;
@@ -44,16 +52,21 @@ pub fn run(arguments: QueryArgs) -> Outcome {
             file.keep().map_err(failed)?;
         }
     }
+    warn_of_unread(&session, &arguments);
+    Ok(Exit::Done)
+}
+
+/// Tells of files that are there and were not read.
+pub(super) fn warn_of_unread(session: &Session, arguments: &QueryArgs) {
     for unread in session.unread().iter().filter(|_| !arguments.quiet) {
         warn(&unread.message, Some(unread.hint));
     }
-    Ok(Exit::Done)
 }
 
 /// The SQL that is asked for; `None` if none is.
 fn statement(arguments: &QueryArgs) -> Result<Option<String>, Failure> {
     if let Some(path) = &arguments.file {
-        let failed = |error| Failure::new(format!("--file {}: cannot be read: {error}", path.display()));
+        let failed = |error| Failure::new(format!("--file {}: {}", path.display(), reason(&error)));
         return fs::read_to_string(path).map(Some).map_err(failed);
     }
     let is_asked_for = match arguments.sql.as_deref() {
@@ -68,14 +81,17 @@ fn statement(arguments: &QueryArgs) -> Result<Option<String>, Failure> {
     let read = io::stdin().lock().read_to_string(&mut sql);
     read.map_err(|error| Failure::new(format!("cannot read SQL from standard input: {error}")))?;
     match sql.trim().is_empty() {
-        true if is_asked_for => Err(Failure::usage("-: standard input holds no SQL")
-            .with_hint("pipe it in, or give it as an argument")),
+        true if is_asked_for => {
+            Err(Failure::usage("standard input holds no SQL")
+                .with_hint("pipe it in, or give it as an argument"))
+        }
         true => Ok(None),
         false => Ok(Some(sql)),
     }
 }
 
-fn format(arguments: &QueryArgs) -> Result<Format, Failure> {
+/// How the answer is written.
+pub(super) fn format(arguments: &QueryArgs) -> Result<Format, Failure> {
     let by_name = || {
         let extension = arguments.output.as_deref().and_then(Path::extension)?;
         match extension.to_str()? {
@@ -108,7 +124,8 @@ fn for_the_eye(arguments: &QueryArgs) -> Format {
     width.map_or(Format::Table, |(width, _)| Format::Fitted(usize::from(width.0)))
 }
 
-fn answer(
+/// Writes the answer to one statement.
+pub(super) fn answer(
     session: &Session,
     sql: &str,
     format: Format,
@@ -123,8 +140,8 @@ fn answer(
     cut(&mut all, max_rows);
     write(&all, format, out).map_err(failure)?;
     if rows > max_rows && !arguments.quiet {
-        let (rows, shown) = (count(rows as u64), count(max_rows as u64));
-        warn(&format!("--max-rows {max_rows}: the first {shown} of {rows} rows"), None);
+        let (left, rows) = (count((rows - max_rows) as u64), count(rows as u64));
+        warn(&format!("--max-rows {max_rows}: {left} of {rows} rows not shown"), None);
     }
     Ok(())
 }

@@ -34,8 +34,8 @@ pub fn run(arguments: RemoveArgs) -> Outcome {
     let mut found = tables.iter().map(find).collect::<Result<Vec<_>, _>>()?;
     found.retain(|leaving| !leaving.is_empty());
     if found.is_empty() {
-        return Err(Failure::new(format!("--source {source}: no table has it")).with_hint(
-            "a source is named as its rows do in `_source`: iotlake query ... 'SELECT DISTINCT _source FROM events'",
+        return Err(Failure::new(format!("--source {source}: there is no such source in the lake")).with_hint(
+            "names of sources stand in the column `_source`: iotlake query ... 'SELECT DISTINCT _source FROM events'",
         ));
     }
     let list: String = found.iter().map(|leaving| holds(leaving, &[])).collect();
@@ -105,6 +105,10 @@ fn holds(leaving: &Leaving, views: &[String]) -> String {
         plural(leaving.files.len() as u64, "file"),
         bytes(leaving.bytes()),
     );
+    if !leaving.partitions.is_empty() {
+        let partitions = plural(leaving.partitions.len() as u64, "compacted partition");
+        text.push_str(&format!(", and their rows in {partitions}"));
+    }
     if !views.is_empty() {
         text.push_str(&format!(", and the view {}", views.join(", ")));
     }
@@ -128,6 +132,7 @@ fn as_json(leaving: &Leaving, views: &[String]) -> serde_json::Value {
         "receipts": leaving.receipts,
         "files": leaving.files.keys().collect::<Vec<_>>(),
         "bytes": leaving.bytes(),
+        "compacted": leaving.partitions,
         "views": views,
     })
 }

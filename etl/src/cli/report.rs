@@ -185,6 +185,11 @@ impl Report<'_> {
             "new_columns": new_columns,
             "refused_columns": summary.columns.refused.iter().map(|identity| &identity.path).collect::<Vec<_>>(),
             "failures": failed.collect::<Vec<_>>(),
+            "unrenewed": summary.unrenewed.iter().map(|unrenewed| {
+                let mut entry = Failure::of(&unrenewed.error).as_json();
+                entry["partition"] = json!(unrenewed.partition);
+                entry
+            }).collect::<Vec<_>>(),
             "warnings": self.warnings().map(|warning| warning.message).collect::<Vec<_>>(),
             "interrupted": summary.interrupted,
             "seconds": seconds,

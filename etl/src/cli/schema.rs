@@ -27,26 +27,27 @@ enum Named {
 pub fn run(arguments: SchemaArgs) -> Outcome {
     let lake = open_lake(&arguments.lake)?;
     let asked = (arguments.as_contract, arguments.print.json, arguments.sql);
+    if asked == (false, false, false) {
+        print(&describe(&lake, arguments.table)?)?;
+        return Ok(Exit::Done);
+    }
     let text = match named(&lake, arguments.table)? {
         Named::Table(table) => match asked {
             (true, ..) => table_to_toml(&table.schema),
             (_, true, _) => to_json(&table),
-            (.., true) => return Err(only_for(&table.name, "--sql", "a table", "a view")),
-            _ => to_text(&lake, &table)?,
+            _ => return Err(only_for(&table.name, "--sql", "a table", "a view")),
         },
         Named::View(view, table) => match asked {
             (true, ..) => return Err(only_for(&view.name, "--as-contract", "a view", "a table")),
             (_, true, _) => view_to_json(&view, &table),
-            (.., true) => view.to_sql(&table.schema) + "\n",
-            _ => view_to_text(&view, &table),
+            _ => view.to_sql(&table.schema) + "\n",
         },
         Named::Rejects(table) => {
             let name = TableName::rejects(&table.name).to_string();
             match asked {
                 (true, ..) => return Err(only_for(&name, "--as-contract", "a table of rejects", "a table")),
-                (.., true) => return Err(only_for(&name, "--sql", "a table of rejects", "a view")),
                 (_, true, _) => rejects_to_json(&name, &table),
-                _ => rejects_to_text(&name, &table),
+                _ => return Err(only_for(&name, "--sql", "a table of rejects", "a view")),
             }
         }
     };
@@ -54,8 +55,17 @@ pub fn run(arguments: SchemaArgs) -> Outcome {
     Ok(Exit::Done)
 }
 
+/// What has this name, as a person reads it; without one, the only table of the lake.
+pub fn describe(lake: &Lake, name: Option<String>) -> Result<String, Failure> {
+    match named(lake, name)? {
+        Named::Table(table) => to_text(lake, &table),
+        Named::View(view, table) => Ok(view_to_text(&view, &table)),
+        Named::Rejects(table) => Ok(rejects_to_text(&TableName::rejects(&table.name).to_string(), &table)),
+    }
+}
+
 fn only_for(name: &str, flag: &str, is: &str, needs: &str) -> Failure {
-    Failure::usage(format!("{flag}: {name} is {is}, and this is for {needs}"))
+    Failure::usage(format!("{flag} is for {needs}; {name} is {is}"))
         .with_hint("`iotlake tables` lists tables and views")
 }
 
@@ -94,8 +104,12 @@ fn named(lake: &Lake, name: Option<String>) -> Result<Named, Failure> {
 fn to_text(lake: &Lake, table: &Table) -> Result<String, Failure> {
     let contract = table.schema.contract();
     let numbers = numbers(table);
+    let sort = match contract.sort.is_empty() {
+        true => String::new(),
+        false => format!(", sorted by {}", contract.sort.iter().map(shown).collect::<Vec<_>>().join(", ")),
+    };
     let mut text = format!(
-        "table {}: {}, partitioned by {}\nnumbers = {numbers}, parts of {} MiB, layout {}\n\n",
+        "table {}: {}, partitioned by {}\nnumbers = {numbers}, parts of {} MiB, layout {}{sort}\n\n",
         table.name,
         units::plural(table.schema.columns().len() as u64, "column"),
         table.partition_by,
@@ -196,6 +210,7 @@ fn to_json(table: &Table) -> String {
         "partition_keys": PARTITION_KEYS,
         "numbers": numbers(table),
         "part_bytes": contract.part_bytes,
+        "sort": contract.sort,
         "layout": table.layout,
         "columns": columns.collect::<Vec<_>>(),
         "ignored": ignored.map(|declared| &declared.path).collect::<Vec<_>>(),

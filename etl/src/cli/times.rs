@@ -107,10 +107,11 @@ pub fn untimed(by: &PartitionBy, counts: &Counts) -> Option<Warning> {
         plural(rows, "row")
     );
     if zoneless > 0 {
-        message.push_str(&format!("; {} only for want of a zone", count(zoneless)));
+        message.push_str(&format!("; {} for want of a zone alone", count(zoneless)));
     }
     let hint = (zoneless > 0).then_some(
-        "--assume-utc reads times without a zone as UTC; a table that is there has to be made anew",
+        "--assume-utc reads times without a zone as UTC, and is chosen when a table is made: ingest into another table, \
+         or `iotlake drop` this one first",
     );
     Some(Warning { message, hint })
 }

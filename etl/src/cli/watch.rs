@@ -385,6 +385,9 @@ impl Session {
         for warning in report.warnings() {
             exit::warn(&warning.message, warning.hint);
         }
+        for unrenewed in &summary.unrenewed {
+            Failure::of(&unrenewed.error).print();
+        }
         if print.json {
             let mut event = report.to_value();
             event["event"] = json!("totals");

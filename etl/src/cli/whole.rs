@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 use tempfile::NamedTempFile;
 
-use super::exit::Failure;
+use super::exit::{Failure, reason};
 use super::folder_of;
 
 /// A file that is being written beside where it shall be.
@@ -50,7 +50,12 @@ impl WholeFile {
 
 /// `place`, a path or a flag with one, could not be written.
 pub fn cannot_write(place: impl Display, error: &io::Error) -> Failure {
-    Failure::new(format!("{place}: cannot be written: {error}"))
+    match error.kind() {
+        io::ErrorKind::NotFound => {
+            Failure::new(format!("{place}: its folder does not exist")).with_hint("make the folder first")
+        }
+        _ => Failure::new(format!("{place}: cannot be written: {}", reason(error))),
+    }
 }
 
 #[cfg(test)]
@@ -103,7 +108,7 @@ mod tests {
         assert_eq!(error.kind(), io::ErrorKind::NotFound);
         assert_eq!(
             cannot_write("--output none/out", &error).as_json()["message"],
-            "--output none/out: cannot be written: No such file or directory (os error 2)"
+            "--output none/out: its folder does not exist"
         );
     }
 }

@@ -18,6 +18,8 @@ struct Document {
     numbers: Option<Spanned<String>>,
     part_bytes: Option<Spanned<Size>>,
     #[serde(default)]
+    sort: Vec<Spanned<Keys>>,
+    #[serde(default)]
     column: Vec<Column>,
 }
 
@@ -78,6 +80,13 @@ fn contract(document: Document) -> Result<Contract, Wrong> {
     }
     if let Some(size) = document.part_bytes {
         contract.part_bytes = part_bytes(&size).map_err(|message| Wrong(size.span(), message))?;
+    }
+    for keys in &document.sort {
+        let path = path(keys.as_ref()).map_err(|message| Wrong(keys.span(), message))?;
+        if contract.sort.contains(&path) {
+            return Err(Wrong(keys.span(), format!("`sort` names path {path} twice")));
+        }
+        contract.sort.push(path);
     }
     let mut seen = Paths::default();
     for column in document.column {

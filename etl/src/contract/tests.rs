@@ -8,6 +8,7 @@ fn a_contract_is_what_its_file_says() {
     let text = r#"
 numbers = "exact"
 part_bytes = "8 MiB"
+sort = ["a.b", ["c.d", "e"]]
 
 [[column]]
 path = "a.b"
@@ -20,7 +21,8 @@ type = "ignore"
 "#;
     let a = Declared { path: Path::dotted("a.b"), ty: Type::Double, also: vec![Kind::String, Kind::Long] };
     let c = Declared { path: Path::new(["c.d", ""]), ty: Type::Ignore, also: vec![] };
-    let expected = Contract { numbers: Numbers::Exact, part_bytes: 8 << 20, columns: vec![a, c] };
+    let sort = vec![Path::dotted("a.b"), Path::new(["c.d", "e"])];
+    let expected = Contract { numbers: Numbers::Exact, part_bytes: 8 << 20, sort, columns: vec![a, c] };
     assert_eq!(parse("x.toml", text), Ok(expected));
     assert_eq!(parse("x.toml", ""), Ok(Contract::empty()));
     assert_eq!(parse("x.toml", "part_bytes = 65536").unwrap().part_bytes, 65536);
@@ -65,6 +67,7 @@ fn a_mistake_is_shown_where_it_is_with_what_is_allowed() {
             "part_bytes = \"64 MB\"".into(),
             "1:14: `64 MB` is no size: expected a whole number and one of B, KiB, MiB, GiB, such as \"64 MiB\"".into(),
         ),
+        ("sort = [\"a\", \"b\", \"a\"]".into(), "1:19: `sort` names path a twice".into()),
         ("part_bytes = 5".into(), "1:14: `part_bytes` is 5: expected 4 KiB to 1 GiB".into()),
         ("part_bytes = \"99999999999 GiB\"".into(), String::new()),
         ("grün = 1\n".into(), String::new()),
@@ -127,10 +130,12 @@ proptest! {
         let declared = paths.into_iter().zip(types).map(|(keys, ty)| {
             Declared { path: Path::from(keys), ty, also: vec![Kind::Boolean] }
         });
+        let declared: Vec<Declared> = declared.collect();
         let contract = Contract {
             numbers: if exact { Numbers::Exact } else { Numbers::Double },
             part_bytes: mebibytes << 20,
-            columns: declared.collect(),
+            sort: declared.iter().map(|declared| declared.path.clone()).collect(),
+            columns: declared,
         };
         prop_assert_eq!(parse("p", &to_toml(&contract)), Ok(contract));
     }

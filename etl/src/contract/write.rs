@@ -76,7 +76,12 @@ fn options(contract: &Contract) -> String {
         bytes if bytes > 0 && bytes.is_multiple_of(1 << 20) => format!("\"{} MiB\"", bytes >> 20),
         bytes => bytes.to_string(),
     };
-    format!("numbers = \"{numbers}\"\npart_bytes = {part_bytes}\n")
+    let mut text = format!("numbers = \"{numbers}\"\npart_bytes = {part_bytes}\n");
+    if !contract.sort.is_empty() {
+        let paths: Vec<_> = contract.sort.iter().map(path).collect();
+        let _ = writeln!(text, "sort = [{}]", paths.join(", "));
+    }
+    text
 }
 
 fn column(declared: &Declared) -> String {

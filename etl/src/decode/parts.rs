@@ -37,7 +37,7 @@ impl fmt::Display for Damage {
         let Damage { error, verified, .. } = self;
         write!(
             f,
-            "{error}; kept were the {verified} decoded bytes up to the last checksum that agrees, the rest is one \
+            "{error}; the {verified} decoded bytes before the last checksum that agrees were kept, and the rest is one \
              reject, `stream`"
         )
     }

@@ -44,7 +44,7 @@ pub enum LedgerError {
         source: serde_json::Error,
     },
     /// The storage below failed.
-    #[error("cannot reach the ledger")]
+    #[error("cannot read or write the receipts")]
     Storage(#[from] StorageError),
 }
 

@@ -55,8 +55,8 @@ fn what_is_neither_says_what_to_write() {
     assert_eq!(refusal(""), "expected a path or s3://bucket/prefix");
     assert_eq!(
         refusal("gs://bucket/lake"),
-        "`gs` is no storage that iotlake reads or writes: give a local path or s3://bucket/prefix; \
-         of a copy, `backfill --as URI` keeps where it came from"
+        "`gs:` is not supported: give a local path or s3://bucket/prefix; for a local copy, `backfill --as URI` says \
+         where it came from"
     );
     assert_eq!(refusal("s3a://lake/x"), "write it as s3://lake/x");
     assert_eq!(refusal("s3:/lake/x"), "write it as s3://lake/x");

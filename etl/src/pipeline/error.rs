@@ -90,9 +90,9 @@ impl PipelineError {
 impl Hint for PipelineError {
     fn hint(&self) -> Option<&str> {
         match self {
-            PipelineError::Changed { .. } => {
-                Some("sources are immutable; if it was changed on purpose, ingest it again with --replace")
-            }
+            PipelineError::Changed { .. } => Some(
+                "the lake keeps the rows that it has; to take the source as it is now, run again with --replace",
+            ),
             PipelineError::Conflict { .. } => {
                 Some("iotlake did not write it for this source: move it out of the lake, then run again")
             }

@@ -96,6 +96,14 @@ impl Hold<'_> {
         }
     }
 
+    /// Whether a run had begun to write the source as this one would.
+    pub(super) fn is_begun(&self) -> Result<bool, Halt> {
+        let storage = &*self.pipeline.lake.storage;
+        let newest = attempt::list(storage, self.table(), &self.source.name)?.pop();
+        let record = newest.map(|newest| Record::read(storage, &self.key(newest))).transpose()?.flatten();
+        Ok(record.is_some_and(|(record, _)| !record.superseded && record.attempt == self.attempt))
+    }
+
     /// Gives the files at `places` the names of this revision; their keys.
     fn name(&self, revision: u32, places: &mut [Place]) -> Vec<String> {
         places.iter_mut().for_each(|place| place.name.revision = revision);
@@ -412,8 +420,8 @@ impl Hold<'_> {
             keys.extend(record.keys.iter().chain(&record.replaced).cloned());
             records.extend(lower.iter().chain([&record.revision]).copied());
         }
-        self.pipeline.settle(receipt, keys, &records, &mut self.way.remarks)?;
-        if self.pipeline.shared.leftovers.has(&receipt.source) {
+        let is_settled = self.pipeline.settle(receipt, keys, &records, &mut self.way.remarks)?;
+        if is_settled && self.pipeline.shared.leftovers.has(&receipt.source) {
             leftovers::forget_removal(&*self.pipeline.lake.storage, self.table(), &receipt.source)?;
         }
         Ok(())
@@ -430,9 +438,25 @@ impl Pipeline<'_> {
         Ok(table.and_then(|table| basis.cut(&table.schema)))
     }
 
+    /// As [`Pipeline::remove`]; but where a generation may show what the source had, that comes first, with others, at the
+    /// end of the run: then nothing is removed yet, and this is false.
+    pub(super) fn settle(
+        &self,
+        receipt: &Receipt,
+        keys: Vec<String>,
+        records: &[u32],
+        remarks: &mut Vec<Remark>,
+    ) -> Result<bool, PipelineError> {
+        if self.is_shown(receipt, &keys, records)? {
+            return Ok(false);
+        }
+        self.remove(receipt, keys, records, remarks)?;
+        Ok(true)
+    }
+
     /// Removes the files under `keys` that `receipt`, which stands, does not name, and then the records of these
     /// revisions, the newest last: it knows all that there may be.
-    pub(super) fn settle(
+    pub(super) fn remove(
         &self,
         receipt: &Receipt,
         mut keys: Vec<String>,
@@ -477,8 +501,9 @@ impl Pipeline<'_> {
         }
         if let Some(removal) = removal {
             let keys = removal.outputs.iter().chain(&removal.rejects).map(|output| output.key.clone());
-            self.settle(&receipt, keys.collect(), &[], remarks)?;
-            leftovers::forget_removal(storage, table, source_name)?;
+            if self.settle(&receipt, keys.collect(), &[], remarks)? {
+                leftovers::forget_removal(storage, table, source_name)?;
+            }
         }
         Ok(revisions.iter().any(|revision| *revision > receipt.revision))
     }

@@ -18,11 +18,13 @@ mod hold;
 mod leftovers;
 mod outcome;
 mod read;
+mod renew;
 mod sweep;
 mod watch;
 mod write;
 
 use std::panic::resume_unwind;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 
 use iotlake_flatten::{Compression, Flattener, LAYOUT, Limits, Options};
@@ -47,6 +49,8 @@ use hold::{Hold, State};
 pub use leftovers::Leftovers;
 pub use outcome::{Ingested, Remark, Status};
 use read::{Read, read_all};
+use renew::Shown;
+pub use renew::Unrenewed;
 use watch::Counted;
 pub use watch::{Stage, Watch};
 pub use write::MAX_PARTITIONS;
@@ -74,6 +78,8 @@ pub struct Run {
     pub on_damage: OnDamage,
     /// Whether a source is taken whose records have no time where the table is filed by one.
     pub allow_missing_time: bool,
+    /// Where rows are kept that do not fit into memory, when generations are made anew without those of replaced sources.
+    pub spill: PathBuf,
     /// Bounds on records, parts and tables.
     pub limits: Limits,
 }
@@ -95,6 +101,7 @@ impl Run {
             output_limit: Run::OUTPUT_LIMIT,
             on_damage: OnDamage::Fail,
             allow_missing_time: false,
+            spill: PathBuf::from("/tmp"),
             limits: Limits::default(),
         }
     }
@@ -105,17 +112,23 @@ impl Run {
 pub struct Shared {
     table: Mutex<Arc<Table>>,
     leftovers: Leftovers,
+    /// Sources that were ingested anew while a generation showed what they were.
+    shown: Shown,
 }
 
 impl Shared {
     /// Shares `table` as the catalog has it now.
     pub fn new(table: Table) -> Shared {
-        Shared::with_leftovers(table, Leftovers::default())
+        Shared {
+            table: Mutex::new(Arc::new(table)),
+            leftovers: Leftovers::default(),
+            shown: Shown::unasked(),
+        }
     }
 
-    /// The same, where it is known what earlier runs left.
+    /// The same, where it is known what earlier runs left; whoever shares it so calls [`Pipeline::renew`] at the end.
     pub fn with_leftovers(table: Table, leftovers: Leftovers) -> Shared {
-        Shared { table: Mutex::new(Arc::new(table)), leftovers }
+        Shared { table: Mutex::new(Arc::new(table)), leftovers, shown: Shown::default() }
     }
 
     fn table(&self) -> Arc<Table> {
@@ -178,10 +191,7 @@ impl Pipeline<'_> {
                     way = Way::default();
                 }
                 Err(Halt::Damaged(Damage { error, .. })) => return Err(read::failure(source, error)),
-                Err(Halt::Done(way)) => {
-                    self.watch.read(source.size);
-                    return Ok(Ingested::already_done(way.remarks));
-                }
+                Err(Halt::Done(way)) => return Ok(Ingested::already_done(way.remarks)),
                 Err(Halt::Failed(error)) => {
                     if matches!(error, PipelineError::Stopped) {
                         turn.close();
@@ -203,9 +213,8 @@ impl Pipeline<'_> {
             return Err(PipelineError::Changed { source_name: source.name.clone(), difference });
         }
         if let Some(receipt) = &note.receipt {
-            self.settle(receipt, receipt.strays(&self.run.table), &[], &mut remarks)?;
+            self.remove(receipt, receipt.strays(&self.run.table), &[], &mut remarks)?;
         }
-        self.watch.read(source.size);
         Ok(Ingested::already_done(remarks))
     }
 

@@ -75,6 +75,8 @@ impl<'a> Writer<'a> {
             && untimed.rows > 0
             && untimed.rows == u64::from(part.rows)
             && matches!(self.hold.state, State::Nothing)
+            // What was begun is completed: whoever began it was asked.
+            && !self.hold.is_begun()?
         {
             let Untimed { rows, zoneless } = untimed;
             let (source_name, path) = (self.source.name.clone(), path.to_string());

@@ -52,7 +52,7 @@ fn keys_without_an_hour_stop_a_run_that_needs_it() {
     let error = plan(&storage, &everything(), &PlanOptions::default()).unwrap_err();
     assert_eq!(
         error.to_string(),
-        "no hour in the key of 4 of 5 sources, such as memory://raw/a.json, memory://raw/b.json, \
+        "4 of 5 sources have no hour in the key, such as memory://raw/a.json, memory://raw/b.json, \
          memory://raw/c.json"
     );
     assert!(error.hint().unwrap().contains("--partition-by event:PATH"));

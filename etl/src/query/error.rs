@@ -15,6 +15,7 @@ use super::TableSummary;
 use super::store::{LakeStore, Refusal};
 use crate::catalog::CatalogError;
 use crate::error::Hint;
+use crate::partition::Partition;
 
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
@@ -55,9 +56,24 @@ pub enum QueryError {
         /// What the user can do about it.
         hint: Option<String>,
     },
+    /// A file of a generation has rows that are not read any more.
+    #[error(
+        "{table} {partition}: its file has rows of {} that were ingested anew or removed since", plural(*sources)
+    )]
+    Stale {
+        /// The table.
+        table: String,
+        /// The partition.
+        partition: Partition,
+        /// Of how many sources.
+        sources: usize,
+    },
     /// The query broke off.
-    #[error("the query failed")]
-    Failed(#[source] Box<DataFusionError>),
+    #[error("the query failed: {}", reason(.0))]
+    Failed(Box<DataFusionError>),
+    /// The query was stopped.
+    #[error("stopped")]
+    Stopped,
     /// No threads for it.
     #[error("cannot start the threads of a query")]
     Runtime(#[source] io::Error),
@@ -139,9 +155,25 @@ impl Hint for QueryError {
                 DataFusionError::ArrowError(error, _) => of_values(error),
                 _ => None,
             },
-            QueryError::View { .. } | QueryError::Runtime(_) | QueryError::Write(_) => None,
+            QueryError::Stale { .. } => Some(
+                "`iotlake compact` makes a file without them; `iotlake query` leaves them out until then",
+            ),
+            QueryError::View { .. } | QueryError::Stopped | QueryError::Runtime(_) | QueryError::Write(_) => {
+                None
+            }
         }
     }
+}
+
+fn plural(sources: usize) -> String {
+    if sources == 1 { "1 source".to_owned() } else { format!("{sources} sources") }
+}
+
+/// What broke a query off, without the name of the library that says so.
+fn reason(error: &DataFusionError) -> String {
+    let text = error.strip_backtrace();
+    let prefix = ["Arrow error: ", "Execution error: "].into_iter().find(|prefix| text.starts_with(prefix));
+    text[prefix.map_or(0, str::len)..].to_owned()
 }
 
 /// `DROP TABLE` for `DropTable`.

@@ -2,7 +2,8 @@
 //!
 //! In come the name of a table, or of the rejects of one, and a condition on its partition keys; out come the files that a
 //! query under that condition would read, by key. What must stay true: what is listed here and what a query reads are
-//! chosen by the same code, so that another reader of the list sees the rows that `iotlake query` sees.
+//! chosen by the same code, so that another reader of the list sees the rows that `iotlake query` sees; where a query
+//! would leave out rows of a file, for their source was ingested anew or removed since, there is no list but an error.
 
 use std::sync::Arc;
 
@@ -15,12 +16,18 @@ use datafusion::sql::sqlparser::parser::Parser;
 use datafusion::sql::sqlparser::tokenizer::Token;
 use iotlake_flatten::layout::PARTITION_KEYS;
 
-use super::{QueryError, Session, TableKind, context, only_queries};
+use super::{Choice, QueryError, Session, TableKind, context, only_queries};
+use crate::catalog::TableName;
+use crate::generation::place;
 use crate::partition::Partition;
+use crate::place::Place;
 use crate::storage::ObjectMeta;
 
 /// The column by which files are told apart that meet a condition.
 const NUMBER: &str = "_file";
+
+/// How often it is looked whether files have rows that are not read.
+const LOOKS: u32 = 3;
 
 /// A file of a table.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,27 +46,47 @@ impl Session {
     ///
     /// # Errors
     /// [`QueryError::Sql`] if there is no such table or the condition is wrong, [`QueryError::Lake`] if the lake cannot be
-    /// read.
+    /// read, [`QueryError::Stale`] if a file has rows that a query does not read, which no list of files can say.
     pub fn files(&self, table: &str, condition: Option<&str>) -> Result<Vec<TableFile>, QueryError> {
         self.check_has_files(table)?;
-        self.receipts.forget();
-        let mut files: Vec<(Partition, ObjectMeta)> = Vec::new();
-        for meta in self.receipts.list(&format!("{table}/")).map_err(QueryError::Lake)? {
-            let folder = meta.key.rsplit_once('/').and_then(|(folder, _)| folder.strip_prefix(table));
-            // All that is listed has a place.
-            let partition = folder.and_then(|folder| Partition::from_folder(folder.strip_prefix('/')?));
+        let mut looks = 1..LOOKS;
+        loop {
+            self.receipts.forget();
+            let found = self.look_for_files(table, condition);
+            // A source that was compacted as soon as it was done is whole at the next look.
+            match found {
+                Err(QueryError::Stale { .. }) if looks.next().is_some() => {}
+                found => return found,
+            }
+        }
+    }
+
+    fn look_for_files(&self, table: &str, condition: Option<&str>) -> Result<Vec<TableFile>, QueryError> {
+        let Choice { files: chosen, stale } =
+            self.receipts.choose(&format!("{table}/")).map_err(QueryError::Lake)?;
+        let name = TableName::parse(table);
+        let mut files: Vec<(Partition, ObjectMeta)> = Vec::with_capacity(chosen.len());
+        for meta in chosen {
+            let of_source = Place::parse(&name.name, &meta.key).map(|place| place.partition);
+            let partition = of_source.or_else(|| Some(place::parse(table, &meta.key)?.partition));
+            // All that is chosen has a place.
             files.extend(partition.map(|partition| (partition, meta)));
         }
-        files.sort_by(|(_, a), (_, b)| a.key.cmp(&b.key));
-        let chosen = match condition {
+        let numbers = match condition {
             Some(condition) => self.choose(&files, condition)?,
             None => (0..files.len()).collect(),
         };
-        let file = |number: usize| {
+        let mut wanted = Vec::with_capacity(numbers.len());
+        for number in numbers {
             let (partition, meta) = &files[number];
-            TableFile { uri: self.storage.uri(&meta.key), bytes: meta.size, partition: *partition }
-        };
-        Ok(chosen.into_iter().map(file).collect())
+            if let Some(sources) = stale.get(partition).filter(|_| place::parse(table, &meta.key).is_some()) {
+                let (table, partition) = (table.to_owned(), *partition);
+                return Err(QueryError::Stale { table, partition, sources: sources.len() });
+            }
+            let uri = self.storage.uri(&meta.key);
+            wanted.push(TableFile { uri, bytes: meta.size, partition: *partition });
+        }
+        Ok(wanted)
     }
 
     fn check_has_files(&self, name: &str) -> Result<(), QueryError> {

@@ -4,7 +4,7 @@
 //! writers that print them. Every table of the catalog is there with all its columns, beside it the table of its
 //! rejects and the catalog's views; partition keys are text with their zeros, and a condition on them decides which
 //! files are opened. A file that lacks a column has NULL in it, a table without files has no rows. Files are read that a
-//! receipt names, in partitions that the catalog has; of others there is word.
+//! receipt names, or the generation that has its source, in partitions that the catalog has; of others there is word.
 //!
 //! What must stay true: types come from the catalog and never from a file; names fold to lower case unless they are in
 //! double quotes, as in Athena; nothing that is run here can change the lake.
@@ -13,23 +13,30 @@ mod error;
 mod files;
 mod functions;
 mod receipts;
+mod stale;
 mod store;
 mod tables;
 mod write;
 
+use std::future::Future;
+use std::pin::pin;
 use std::sync::Arc;
 
-use datafusion::arrow::datatypes::SchemaRef;
+use datafusion::arrow::datatypes::{DataType, FieldRef, SchemaRef};
 use datafusion::arrow::record_batch::RecordBatch;
 use datafusion::catalog::TableProvider;
-use datafusion::common::TableReference;
+use datafusion::common::{Column, TableReference};
 use datafusion::dataframe::DataFrame;
 use datafusion::error::DataFusionError;
 use datafusion::execution::context::SQLOptions;
 use datafusion::execution::object_store::ObjectStoreUrl;
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
+use datafusion::logical_expr::{Expr, cast};
 use datafusion::prelude::{SessionConfig, SessionContext};
+use datafusion_functions_json::functions::json_union_to_text;
+use futures::future::{Either, select};
 use tokio::runtime::Runtime;
+use tokio::sync::Notify;
 
 use crate::catalog::TableName;
 use crate::lake::Lake;
@@ -37,7 +44,8 @@ use crate::storage::Storage;
 
 pub use error::QueryError;
 pub use files::TableFile;
-pub use receipts::{Receipts, Unread};
+pub use receipts::{Choice, Receipts, Unread};
+use stale::RowsTable;
 use store::LakeStore;
 use write::AnswerWriter;
 pub use write::{Format, TABLE_ROWS, write};
@@ -52,6 +60,18 @@ pub struct Session {
     store: LakeStore,
     receipts: Arc<Receipts>,
     tables: Vec<TableSummary>,
+    stop: Stop,
+}
+
+/// Ends the query that a session runs, or the next one that it is asked, from another thread.
+#[derive(Debug, Clone, Default)]
+pub struct Stop(Arc<Notify>);
+
+impl Stop {
+    /// The query ends with [`QueryError::Stopped`].
+    pub fn stop(&self) {
+        self.0.notify_one();
+    }
 }
 
 /// What can be queried under one name.
@@ -115,10 +135,12 @@ impl Session {
         let store = LakeStore::new(lake.storage.clone()).with_receipts(receipts.clone());
         context.register_object_store(url.as_ref(), Arc::new(store.clone()));
         let storage = lake.storage.clone();
-        let mut session = Session { runtime, context, storage, store, receipts, tables: Vec::new() };
+        let (tables, stop) = (Vec::new(), Stop::default());
+        let mut session = Session { runtime, context, storage, store, receipts, tables, stop };
         for name in catalog.tables()? {
             let Some(table) = catalog.table(&name)? else { continue };
             let data = tables::rows(&name, &table.schema)?;
+            let data = RowsTable::new(data, session.store.hidden().clone());
             session.register(&name, TableKind::Data, Arc::new(data))?;
             let rejects_name = TableName::rejects(name).to_string();
             let rejects = tables::rejects(&rejects_name)?;
@@ -175,7 +197,7 @@ impl Session {
     /// [`QueryError::Sql`] if the statement is wrong, [`QueryError::Refused`] if it would change something.
     pub fn run(&self, sql: &str) -> Result<Answer, QueryError> {
         let failed = |error| QueryError::of_execution(error, &self.store);
-        self.runtime.block_on(async {
+        self.unless_stopped(async {
             let frame = self.plan(sql).await?;
             let schema = frame.schema().inner().clone();
             let batches = frame.collect().await.map_err(failed)?;
@@ -194,7 +216,7 @@ impl Session {
         out: &mut (impl std::io::Write + Send),
     ) -> Result<u64, QueryError> {
         let failed = |error| QueryError::of_execution(error, &self.store);
-        self.runtime.block_on(async {
+        self.unless_stopped(async {
             let frame = self.plan(sql).await?;
             let schema = frame.schema().inner().clone();
             let mut rows = frame.execute_stream().await.map_err(failed)?;
@@ -206,13 +228,29 @@ impl Session {
         })
     }
 
+    /// With another way to end its queries.
+    #[must_use]
+    pub fn stopped_by(self, stop: &Stop) -> Session {
+        Session { stop: stop.clone(), ..self }
+    }
+
+    fn unless_stopped<T>(&self, query: impl Future<Output = Result<T, QueryError>>) -> Result<T, QueryError> {
+        self.runtime.block_on(async {
+            match select(pin!(query), pin!(self.stop.0.notified())).await {
+                Either::Left((answer, _)) => answer,
+                Either::Right(_) => Err(QueryError::Stopped),
+            }
+        })
+    }
+
     async fn plan(&self, sql: &str) -> Result<DataFrame, QueryError> {
         self.receipts.forget();
         let state = self.context.state();
         let wrong = |error: DataFusionError| QueryError::of_plan(sql, &error, &self.tables);
         let plan = state.create_logical_plan(sql).await.map_err(wrong)?;
         only_queries().verify_plan(&plan).map_err(|error| QueryError::refused(&error))?;
-        self.context.execute_logical_plan(plan).await.map_err(wrong)
+        let frame = self.context.execute_logical_plan(plan).await.map_err(wrong)?;
+        with_json_as_text(frame).map_err(wrong)
     }
 }
 
@@ -220,6 +258,23 @@ impl std::fmt::Debug for Session {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Session").field("tables", &self.tables).finish_non_exhaustive()
     }
+}
+
+/// The values that `->` and `json_get` find, which are of any type, as JSON text: no format has a column of several types.
+fn with_json_as_text(frame: DataFrame) -> Result<DataFrame, DataFusionError> {
+    let is_any = |field: &FieldRef| matches!(field.data_type(), DataType::Union(..));
+    if !frame.schema().fields().iter().any(is_any) {
+        return Ok(frame);
+    }
+    let columns = frame.schema().iter().map(|(qualifier, field)| {
+        let column = Expr::Column(Column::from((qualifier, field)));
+        match is_any(field) {
+            true => cast(json_union_to_text(column), DataType::Utf8).alias(field.name()),
+            false => column,
+        }
+    });
+    let columns: Vec<_> = columns.collect();
+    frame.select(columns)
 }
 
 /// Nothing that changes anything.
@@ -242,9 +297,7 @@ fn context() -> Result<SessionContext, QueryError> {
     // A lake grows while it is read: each query lists its files anew.
     let runtime = RuntimeEnvBuilder::new().with_object_list_cache_limit(0);
     let runtime = runtime.build_arc().map_err(QueryError::failed)?;
-    let context = SessionContext::new_with_config_rt(config, runtime);
-    for function in functions::all() {
-        context.register_udf(function);
-    }
+    let mut context = SessionContext::new_with_config_rt(config, runtime);
+    functions::register(&mut context).map_err(QueryError::failed)?;
     Ok(context)
 }

@@ -1,7 +1,8 @@
 //! A lake's storage as DataFusion reads it.
 //!
 //! In come DataFusion's requests for ranges and listings, out come those of the [`Storage`] seam, so that a query finds
-//! the same credentials, tries again in the same way and fails with the same words as everything else. What must stay
+//! the same credentials, tries again in the same way and fails with the same words as everything else. Files of generations
+//! are shown below the folder of their partition that DataFusion looks for when a condition names all keys. What must stay
 //! true: only the bytes that were asked for are read; nothing can be written; and what DataFusion's threads wait for,
 //! other threads wait for in their place.
 
@@ -22,8 +23,10 @@ use object_store::{
 };
 use tokio::sync::mpsc;
 
-use super::receipts::Receipts;
+use super::receipts::{Choice, Receipts};
+use super::stale::Hidden;
 use crate::error::{self as lake, Hint};
+use crate::generation::place;
 use crate::storage::{self, Storage, StorageError};
 
 /// Of how many listed objects the sizes are remembered, so that the first read of a file needs no request for its size.
@@ -44,6 +47,8 @@ pub(super) struct LakeStore {
     refusals: Arc<Mutex<Vec<Refusal>>>,
     /// Says which of the files that are there are listed; all of them without it.
     receipts: Option<Arc<Receipts>>,
+    /// What is hidden in files, by the number in the name under which they are listed.
+    hidden: Arc<Hidden>,
 }
 
 /// What the storage said when it failed. DataFusion makes a text of some of its errors on their way.
@@ -55,13 +60,24 @@ pub(super) struct Refusal {
 
 impl LakeStore {
     pub(super) fn new(storage: Arc<dyn Storage>) -> LakeStore {
-        LakeStore { storage, listed: Arc::default(), refusals: Arc::default(), receipts: None }
+        LakeStore {
+            storage,
+            listed: Arc::default(),
+            refusals: Arc::default(),
+            receipts: None,
+            hidden: Arc::default(),
+        }
     }
 
     /// The same, where only files are listed that receipts name.
     pub(super) fn with_receipts(mut self, receipts: Arc<Receipts>) -> LakeStore {
         self.receipts = Some(receipts);
         self
+    }
+
+    /// What is hidden in files that are listed.
+    pub(super) fn hidden(&self) -> &Arc<Hidden> {
+        &self.hidden
     }
 
     /// What the storage said, if that is what an error of this text is about.
@@ -114,15 +130,15 @@ impl LakeStore {
         if let Some(meta) = known {
             return Ok(meta);
         }
-        let key = location.to_string();
+        let key = place::behind(location.as_ref());
         let meta = self.blocking(move |storage| storage.head(&key)).await?;
         let absent =
             || Error::NotFound { path: location.to_string(), source: "there is no such object".into() };
-        meta_of(meta.ok_or_else(absent)?)
+        meta_of(meta.ok_or_else(absent)?, place::hidden_in(location.as_ref()))
     }
 
     async fn range(&self, location: &Path, range: Range<u64>) -> Result<Bytes> {
-        let key = location.to_string();
+        let key = place::behind(location.as_ref());
         self.blocking(move |storage| storage.get_range(&key, range)).await.map(Bytes::from)
     }
 
@@ -141,6 +157,26 @@ impl LakeStore {
         }
     }
 
+    /// What was chosen, with the number of what is hidden in each file, in the order of the names they are shown under.
+    fn shown(&self, choice: Choice) -> Vec<(storage::ObjectMeta, usize)> {
+        let Choice { files, stale } = choice;
+        let hidden = |key: &str| {
+            let folder = place::parse(key.split('/').next()?, key)?;
+            Some(self.hidden.number(stale.get(&folder.partition)))
+        };
+        let mut shown: Vec<(String, storage::ObjectMeta, usize)> = Vec::with_capacity(files.len());
+        for meta in files {
+            let hidden = hidden(&meta.key).unwrap_or_default();
+            shown.push((
+                place::shown_as(&meta.key, hidden).unwrap_or_else(|| meta.key.clone()),
+                meta,
+                hidden,
+            ));
+        }
+        shown.sort_by(|a, b| a.0.cmp(&b.0));
+        shown.into_iter().map(|(_, meta, hidden)| (meta, hidden)).collect()
+    }
+
     /// Every object below `prefix`, a folder, while it is listed.
     fn listing(&self, prefix: Option<&Path>) -> BoxStream<'static, Result<ObjectMeta>> {
         let folder = folder(prefix);
@@ -150,17 +186,18 @@ impl LakeStore {
         let begin = stream::once(async move {
             tokio::task::spawn_blocking(move || {
                 // Until nobody is left who would read of it.
-                let mut send = |meta| match sender.blocking_send(meta_of(meta)) {
+                let send = |meta, hidden| match sender.blocking_send(meta_of(meta, hidden)) {
                     Ok(()) => ControlFlow::Continue(()),
                     Err(_) => ControlFlow::Break(()),
                 };
                 let listed = match &store.receipts {
                     None => {
-                        let listed = store.storage.list_while(&folder, &mut |meta| Ok(send(meta)));
+                        let listed = store.storage.list_while(&folder, &mut |meta| Ok(send(meta, 0)));
                         listed.map_err(lake::Error::from)
                     }
-                    Some(receipts) => receipts.list(&folder).map(|chosen| {
-                        let _ = chosen.into_iter().try_for_each(&mut send);
+                    Some(receipts) => receipts.choose(&folder).map(|chosen| {
+                        let _ =
+                            store.shown(chosen).into_iter().try_for_each(|(meta, hidden)| send(meta, hidden));
                     }),
                 };
                 if let Err(error) = listed
@@ -280,8 +317,9 @@ fn within(range: &GetRange, size: u64, location: &Path) -> Result<Range<u64>> {
     Err(Error::Generic { store: STORE, source })
 }
 
-fn meta_of(meta: storage::ObjectMeta) -> Result<ObjectMeta> {
+fn meta_of(meta: storage::ObjectMeta, hidden: usize) -> Result<ObjectMeta> {
     let storage::ObjectMeta { key, size, modified, etag, .. } = meta;
+    let key = place::shown_as(&key, hidden).unwrap_or(key);
     let last_modified = modified.unwrap_or(SystemTime::UNIX_EPOCH).into();
     Ok(ObjectMeta { location: Path::parse(key)?, last_modified, size, e_tag: etag, version: None })
 }

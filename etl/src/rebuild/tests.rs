@@ -69,6 +69,7 @@ fn a_table_that_is_there_keeps_what_it_has() {
             PartitionBy::Arrival,
         ),
         named: [(Side::Rows, vec![DataFile::named(output.clone(), hour, Vec::new())])].into(),
+        locations: BTreeMap::new(),
         files: 1,
         receipts: 1,
         unfilled: Vec::new(),

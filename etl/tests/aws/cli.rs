@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use iotlake::catalog::{Catalog, GlueCatalog, TableName};
 use iotlake::storage::{LocalStorage, S3Storage, Storage};
 use serde_json::{Value, json};
 
@@ -144,6 +145,48 @@ fn a_lake_on_s3_and_glue_is_the_same_as_a_local_one_by_ministack() {
 #[test]
 fn a_lake_on_s3_and_glue_is_the_same_as_a_local_one_by_moto() {
     on_s3_and_glue(Kind::Moto, "cli_moto");
+}
+
+/// By moto: ministack knows no `UpdatePartition`.
+#[test]
+fn hours_are_compacted_as_beside_a_local_lake_and_athena_is_told_where_they_lie() {
+    let server = Server::shared(Kind::Moto);
+    let bucket = server.bucket("lake");
+    let source = sample();
+    let backfill = format!("backfill {} --contract rigado --as s3://elsewhere/raw", source.display());
+    let lake = format!("--lake s3://{bucket}/iot --catalog glue:cli_compacted");
+    iotlake(server, &format!("{backfill} {lake} --create-database")).ended(3);
+    let folder = tempfile::tempdir().unwrap();
+    let local = folder.path().to_str().unwrap();
+    iotlake(server, &format!("{backfill} --lake {local}")).ended(3);
+
+    let compacted = iotlake(server, &format!("compact {lake} --grace 0")).ended(0);
+    compacted.says(&["events: 6 of 6 partitions compacted: 12 files", "became 6 files", "of 950 rows"]);
+    iotlake(server, &format!("compact --lake {local} --grace 0 --quiet")).ended(0);
+    let storage = S3Storage::new(&server.aws(), &*bucket, "iot");
+    let (remote, mut embedded) = (contents(&storage), contents(&LocalStorage::open(local).unwrap()));
+    embedded.retain(|key, _| !key.starts_with("_iotlake/catalog/"));
+    assert!(remote == embedded, "{:?}\n{:?}", remote.keys(), embedded.keys());
+    iotlake(server, &format!("audit {lake} --bytes")).ended(0).says(&[
+        "950 rows, 10 rejected",
+        "no findings",
+        "6 partitions compacted\n",
+    ]);
+
+    let catalog = GlueCatalog::new(&server.aws(), "cli_compacted", &format!("s3://{bucket}/iot"));
+    let rows = TableName::rows("events");
+    for partition in catalog.partitions(&rows).unwrap() {
+        let location = catalog.location(&rows, partition).unwrap().unwrap();
+        let files = remote.keys().filter(|key| key.starts_with(&format!("events/{location}/"))).count();
+        assert_eq!(files, 1, "{location}");
+        assert!(location.starts_with(&partition.folder_aside()), "{location}");
+    }
+    if cfg!(feature = "query") {
+        let lake: Vec<_> = lake.split(' ').collect();
+        let sql = "SELECT count(*) AS n FROM events WHERE hour = '08' OR hour > '08'";
+        let answer = run(server, &[&["query", "--format", "csv", sql], &*lake].concat()).ended(0);
+        assert_eq!(answer.out, "n\r\n950\r\n");
+    }
 }
 
 #[test]

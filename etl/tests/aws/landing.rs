@@ -142,6 +142,7 @@ pub fn options(contract: Contract) -> Options {
             output_limit: u64::MAX,
             on_damage: OnDamage::Fail,
             allow_missing_time: true,
+            spill: std::env::temp_dir(),
             limits: Limits::default(),
         },
         contract,

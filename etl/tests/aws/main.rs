@@ -14,6 +14,10 @@ mod ingest;
 mod kills;
 mod landing;
 mod neighbours;
+#[path = "../it/documents/page.rs"]
+#[allow(dead_code, reason = "not all that is in a page is asked of AWS")]
+mod page;
+mod readers;
 mod rebuild;
 mod requests;
 mod s3;

@@ -512,6 +512,48 @@ fn whether_a_source_has_times_is_decided_by_its_first_part_before_anything_is_wr
 }
 
 #[test]
+fn a_source_without_times_that_was_begun_is_completed_without_being_allowed_again() {
+    let untimed = |count| source(&messages(count, AT_EIGHT).replace("\"ts\"", "\"at\""));
+    let (allowed, mut refused) = (by_event(), by_event());
+    refused.run.allow_missing_time = false;
+    let is_refused = |storage: &Arc<MemoryStorage>, source: &MemoryStorage| {
+        let summary = try_run(&Lake::embedded(storage.clone()), source, &refused).unwrap();
+        let is_refused = matches!(&*summary.failed, [(_, PipelineError::NoTime { .. })]);
+        assert!(is_refused || summary.failed.is_empty(), "{:?}", summary.failed);
+        is_refused
+    };
+    let (mut refusals, mut completed) = (0, 0);
+    for after in 0.. {
+        let storage = lake();
+        let writer = Writer::new(&storage, Some((after, Fate::Killed)));
+        drop(try_run(&writer.lake(), &untimed(130), &allowed));
+        if !writer.is_dead() {
+            break;
+        }
+        let is_begun = storage_has(&storage, "_iotlake/attempts/");
+        let is_done = storage_has(&storage, "_iotlake/receipts/");
+        // What was begun of it says nothing of what it has become.
+        assert!(is_done || is_refused(&storage, &untimed(90)), "killed after {after} effects");
+        assert_eq!(
+            is_refused(&storage, &untimed(130)),
+            !is_begun && !is_done,
+            "killed after {after} effects"
+        );
+        if is_begun {
+            check_whole(&storage, &format!("killed after {after} effects"));
+            completed += 1;
+        } else {
+            refusals += 1;
+        }
+    }
+    assert!(refusals > 0 && completed > 5, "{refusals} refused, {completed} completed");
+}
+
+fn storage_has(storage: &MemoryStorage, prefix: &str) -> bool {
+    crate::support::contents(storage).keys().any(|key| key.starts_with(prefix))
+}
+
+#[test]
 fn a_source_that_is_given_up_while_it_is_completed_is_done_or_begun_anew() {
     let source = source(&messages(130, AT_EIGHT));
     for options in [by_event(), by_arrival(4096), by_arrival(1 << 20)] {

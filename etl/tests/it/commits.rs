@@ -54,6 +54,14 @@ impl Catalog for Told {
         self.inner.partitions(table)
     }
 
+    fn location(&self, table: &TableName, partition: Partition) -> Result<Option<String>> {
+        self.inner.location(table, partition)
+    }
+
+    fn relocate(&self, table: &TableName, partition: Partition, folder: &str) -> Result<()> {
+        self.inner.relocate(table, partition, folder)
+    }
+
     fn put_view(&self, view: &View) -> Result<()> {
         self.inner.put_view(view)
     }

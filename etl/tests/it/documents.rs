@@ -286,6 +286,49 @@ fn snippets_for_other_readers_read_all_rows_and_columns() {
 }
 
 #[test]
+fn arrays_are_taken_apart_alike_by_every_reader() {
+    let (_, text) = pages().into_iter().find(|(name, _)| name == "docs/arrays.md").unwrap();
+    let blocks = blocks(&text);
+    let place = Place::of_page(&blocks);
+    let numbers = |row: &[Value]| -> Vec<String> {
+        row.iter()
+            .map(|value| value.as_f64().map_or_else(|| value.to_string(), |number| number.to_string()))
+            .collect()
+    };
+    let ask = |sql: &str| -> Vec<Vec<String>> {
+        let output = process::Command::new(IOTLAKE)
+            .args(["query", "--lake", "lake", "--json", sql])
+            .current_dir(place.folder.path())
+            .output()
+            .unwrap();
+        let lines = String::from_utf8(output.stdout).unwrap();
+        let rows = lines.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+        rows.map(|row| numbers(&["device", "uplink", "gateway", "rssi"].map(|key| row[key].clone())))
+            .collect()
+    };
+    let ours = blocks.iter().find(|block| block.language == "sql" && block.marks.is_empty()).unwrap();
+    let expected = ask(&ours.text);
+    let best = [["\"roof\"", "-63"], ["\"mast\"", "-70"], ["\"mast\"", "-112"]];
+    assert_eq!(expected.iter().map(|row| &row[2..]).collect::<Vec<_>>(), best);
+    let others: Vec<_> = blocks.iter().filter(|block| block.is("athena") || block.is("duckdb")).collect();
+    let answers = read_with(place.folder.path(), &others);
+    assert_eq!(answers.len(), 2);
+    for answer in answers.values() {
+        let rows = answer["rows"].as_array().unwrap_or_else(|| panic!("{answer}"));
+        let rows: Vec<_> = rows.iter().map(|row| numbers(row.as_array().unwrap())).collect();
+        assert_eq!(rows, expected, "{answer}");
+    }
+    // Where there is a jq.
+    let jq = blocks.iter().find(|block| block.is("jq")).unwrap();
+    if process::Command::new("jq").arg("--version").output().is_ok() {
+        let (_, printed) = place.run(&jq.text);
+        let rows =
+            printed.lines().map(|line| serde_json::from_str::<Vec<Value>>(line).expect("jq prints JSON"));
+        assert_eq!(rows.map(|row| numbers(&row)).collect::<Vec<_>>(), expected);
+    }
+}
+
+#[test]
 fn commands_and_options_in_documents_exist() {
     let mut help: BTreeMap<Vec<String>, String> = BTreeMap::new();
     let mut checked = 0;

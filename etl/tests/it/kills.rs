@@ -1,6 +1,7 @@
 //! The real binary, killed at random, and three of it at once.
 
-use std::path::Path;
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -151,4 +152,90 @@ fn rows(lake: &Lake) -> Vec<(String, i64)> {
     rows.dedup();
     assert_eq!(rows.len(), all, "a row stands twice");
     rows
+}
+
+/// Compacts in a process of its own; superseded files go at once.
+fn compact(lake: &Path) -> Child {
+    Command::new(env!("CARGO_BIN_EXE_iotlake"))
+        .args(["compact", "--quiet", "--grace", "0", "--jobs", "1", "--lake"])
+        .arg(lake)
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap()
+}
+
+fn copy(from: &Path, to: &Path) {
+    std::fs::create_dir(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let to = to.join(entry.file_name());
+        match entry.file_type().unwrap().is_dir() {
+            true => copy(&entry.path(), &to),
+            false => drop(std::fs::copy(entry.path(), to).unwrap()),
+        }
+    }
+}
+
+/// Every file below a folder that has its whole name.
+fn names(folder: &Path, found: &mut BTreeSet<PathBuf>) {
+    // What is listed may be gone.
+    for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+        match entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            true if entry.file_name() != "tmp" && entry.file_name() != "locks" => names(&entry.path(), found),
+            true => {}
+            false => drop(found.insert(entry.path())),
+        }
+    }
+}
+
+#[cfg(feature = "query")]
+#[test]
+fn killed_after_each_effect_of_a_compaction_the_rows_are_the_same_and_the_next_one_completes_it() {
+    use crate::support::rows_of_query;
+    let folder = tempfile::tempdir().unwrap();
+    let source = folder.path().join("raw");
+    std::fs::create_dir(&source).unwrap();
+    write_source(&source, 3);
+    let plain = folder.path().join("plain");
+    finish(&mut start(&source, &plain));
+    let whole = folder.path().join("whole");
+    copy(&plain, &whole);
+    assert!(compact(&whole).wait().unwrap().success());
+    let whole = Lake::open_local(&whole).unwrap();
+    let (rows, expected) = (rows_of_query(&whole), contents(&*whole.storage));
+    assert_eq!(rows_of_query(&Lake::open_local(&plain).unwrap()), rows);
+
+    let mut kills = 0;
+    for effects in 1.. {
+        let path = folder.path().join(format!("killed-{effects}"));
+        copy(&plain, &path);
+        let mut before = BTreeSet::new();
+        names(&path, &mut before);
+        let mut child = compact(&path);
+        let has_ended = loop {
+            let mut now = BTreeSet::new();
+            names(&path, &mut now);
+            if before.symmetric_difference(&now).count() >= effects {
+                child.kill().unwrap();
+                // It may have come to its end meanwhile.
+                break child.wait().unwrap().success();
+            }
+            if let Some(status) = child.try_wait().unwrap() {
+                break status.success();
+            }
+        };
+        kills += u32::from(!has_ended);
+        let lake = Lake::open_local(&path).unwrap();
+        assert_eq!(rows_of_query(&lake), rows, "after {effects} effects");
+        check_clean(&lake);
+        assert!(compact(&path).wait().unwrap().success());
+        assert_eq!(rows_of_query(&lake), rows, "after {effects} effects, completed");
+        assert_same(&contents(&*lake.storage), &expected, &format!("after {effects} effects, completed"));
+        std::fs::remove_dir_all(&path).unwrap();
+        if has_ended {
+            break;
+        }
+    }
+    assert!(kills >= 5, "only {kills} were killed on their way");
 }

@@ -7,6 +7,8 @@ mod audit;
 #[cfg(feature = "cli")]
 mod cli;
 mod commits;
+#[cfg(feature = "query")]
+mod compaction;
 #[cfg(all(feature = "cli", feature = "query"))]
 mod documents;
 #[cfg(feature = "query")]

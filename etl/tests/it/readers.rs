@@ -7,6 +7,8 @@ use std::process::Command;
 
 use arrow::array::{Array, AsArray};
 use arrow::datatypes::{DataType, Float64Type, Int64Type, TimestampMicrosecondType};
+use iotlake::catalog::TableName;
+use iotlake::compact::{CompactOptions, Compactor};
 use iotlake::query::{Answer, Session};
 use iotlake_flatten::{Contract, Type};
 use parquet::arrow::arrow_reader::{ArrowReaderOptions, ParquetRecordBatchReaderBuilder};
@@ -106,6 +108,43 @@ fn every_reader_sees_the_same_rows_of_dirty_sources() {
         assert_eq!(theirs.len() as u64, count, "{table}");
         assert!(ours == theirs, "{table}");
     }
+}
+
+#[test]
+fn every_reader_sees_the_same_rows_of_a_compacted_lake() {
+    let folder = tempfile::tempdir().unwrap();
+    let lake = iotlake::lake::Lake::create_local(folder.path()).unwrap();
+    let summary = support::run(&lake, &support::dirty_source(), &support::small_parts());
+    let sql = "SELECT * FROM events ORDER BY _source, _record";
+    let all = |lake| rows(&Session::open(lake).unwrap().run(sql).unwrap());
+    let before = all(&lake);
+    let mut options = CompactOptions::new(std::env::temp_dir());
+    options.grace = std::time::Duration::ZERO;
+    let compactor = Compactor::new(&lake, &options);
+    let partitions = lake.catalog.partitions(&TableName::rows("events")).unwrap();
+    for partition in &partitions {
+        compactor.partition("events", *partition).unwrap();
+    }
+    assert!(all(&lake) == before, "while what was superseded lies there");
+    for partition in &partitions {
+        compactor.sweep("events", *partition, std::time::SystemTime::now()).unwrap();
+    }
+    assert!(all(&lake) == before, "once it is gone");
+    let theirs = read_by_others(folder.path(), "events");
+    assert_eq!(theirs.len() as u64, summary.counts.rows);
+    assert!(theirs == before, "by path");
+    // A condition on all keys looks in one folder.
+    let session = Session::open(&lake).unwrap();
+    let mut found = 0;
+    for partition in partitions {
+        let [year, month, day, hour] = partition.values();
+        let sql = format!(
+            "SELECT * FROM events WHERE year = '{year}' AND month = '{month}' AND day = '{day}' AND hour = '{hour}'"
+        );
+        found += session.run(&sql).unwrap().rows();
+    }
+    assert_eq!(found, before.len());
+    assert!(session.unread().is_empty(), "{:?}", session.unread());
 }
 
 /// A file of so many rows has page indexes. What they skip must be what nobody asked for.

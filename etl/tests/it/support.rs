@@ -133,3 +133,19 @@ pub fn lineage(file: &[u8]) -> Vec<(String, i64)> {
     }
     rows
 }
+
+/// `_source` and `_record` of every row that a query sees, sorted.
+#[cfg(feature = "query")]
+pub fn rows_of_query(lake: &Lake) -> Vec<(String, i64)> {
+    use arrow::array::AsArray;
+    use arrow::datatypes::Int64Type;
+    let session = iotlake::query::Session::open(lake).unwrap();
+    let answer = session.run("SELECT _source, _record FROM events ORDER BY 1, 2").unwrap();
+    let rows = answer.batches.iter().flat_map(|batch| {
+        let (sources, records) =
+            (batch.column(0).as_string::<i32>(), batch.column(1).as_primitive::<Int64Type>());
+        let row = |row| (sources.value(row).to_owned(), records.value(row));
+        (0..batch.num_rows()).map(row).collect::<Vec<_>>()
+    });
+    rows.collect()
+}

@@ -104,7 +104,7 @@ def main():
 
     sys.stdout.reconfigure(encoding="utf-8", newline="\n")
     folder = arguments.lake / arguments.table
-    files = sorted(folder.glob("year=*/month=*/day=*/hour=*/*.parquet"))
+    files = sorted(folder.glob("**/*.parquet"))
     if not files:
         print(f"{folder}: no files", file=sys.stderr)
         return 2

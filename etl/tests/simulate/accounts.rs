@@ -7,13 +7,16 @@
 //! knows the partitions before the receipt is there.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::SystemTime;
 
 use iotlake::catalog::{Catalog, Side, Table, TableName};
 use iotlake::digest::{Digest, source_hash};
+use iotlake::partition::Partition;
 use iotlake::storage::Storage;
 use serde_json::Value;
 
 use crate::facts::facts;
+use crate::generations::{Generations, MANIFESTS};
 use crate::sources::{self, Version};
 use crate::world::World;
 
@@ -54,11 +57,14 @@ pub struct Accounts {
     pub receipts: BTreeMap<String, Vec<Standing>>,
     /// Names, identities and places of the table's columns.
     columns: Vec<(String, String)>,
+    pub generations: Generations,
+    /// Whether somebody takes sources out of the lake that are done.
+    pub may_remove: bool,
 }
 
-type Checked = Result<(), String>;
+pub type Checked = Result<(), String>;
 
-fn ensure(holds: bool, why: impl FnOnce() -> String) -> Checked {
+pub fn ensure(holds: bool, why: impl FnOnce() -> String) -> Checked {
     if holds { Ok(()) } else { Err(why()) }
 }
 
@@ -72,13 +78,17 @@ impl Accounts {
     pub fn changed(
         &mut self,
         world: &World,
-        step: u64,
+        (step, now): (u64, SystemTime),
         key: &str,
         before: Option<&[u8]>,
         after: Option<&[u8]>,
     ) -> Checked {
         if key.starts_with("events/") || key.starts_with("events_rejects/") {
-            return self.file(key, before, after);
+            self.file(key, now, before, after)?;
+            return if after.is_none() { self.located(world) } else { Ok(()) };
+        }
+        if key.starts_with(MANIFESTS) {
+            return self.generations.document(world, &self.receipts, (step, now), key, before, after);
         }
         if key.starts_with("_iotlake/receipts/") {
             let bytes = after.ok_or_else(|| format!("{key}: a receipt was removed"))?;
@@ -100,6 +110,12 @@ impl Accounts {
         Ok(())
     }
 
+    /// The first receipt that stood under a key.
+    pub fn first_receipt(&self, key: &str) -> Option<String> {
+        let hash = key.strip_prefix("_iotlake/receipts/")?.rsplit('/').next()?.strip_suffix(".json")?;
+        Some(self.receipts.get(hash)?.first()?.document.to_string())
+    }
+
     /// The table as a catalog elsewhere has it.
     pub fn table(&mut self, table: &Table) -> Checked {
         let columns = table.schema.columns().iter();
@@ -117,14 +133,22 @@ impl Accounts {
         Ok(())
     }
 
-    fn file(&self, key: &str, before: Option<&[u8]>, after: Option<&[u8]>) -> Checked {
+    /// Whoever reads where the catalog says finds all that is shown there.
+    pub fn located(&self, world: &World) -> Checked {
+        self.generations.located(world, &self.receipts)
+    }
+
+    fn file(&self, key: &str, now: SystemTime, before: Option<&[u8]>, after: Option<&[u8]>) -> Checked {
         ensure(before.is_none() || after.is_none(), || format!("{key}: a file was changed"))?;
         if after.is_none() {
             let names = |standing: &Standing| {
                 standing.named.rows.contains(key) || standing.named.rejects.contains(key)
             };
             let named = self.receipts.values().filter_map(|receipts| receipts.last()).any(names);
-            return ensure(!named, || format!("{key}: a file that a receipt names was removed"));
+            ensure(!named || self.generations.may_go(key, now), || {
+                format!("{key}: a file that a receipt names was removed")
+            })?;
+            return self.generations.gone(key, now);
         }
         Ok(())
     }
@@ -148,7 +172,7 @@ impl Accounts {
         if document["given_up"].as_bool() == Some(true) {
             let was_done =
                 self.receipts[&source_hash(&source)].last().is_some_and(|last| !last.digest.is_empty());
-            ensure(!was_done, || format!("{key}: a source that was done was given up"))?;
+            ensure(!was_done || self.may_remove, || format!("{key}: a source that was done was given up"))?;
             let (compression, named) = Default::default();
             let standing = Standing { since: step, revision, digest, compression, named, document };
             self.receipts.entry(source_hash(&source)).or_default().push(standing);
@@ -239,17 +263,19 @@ impl Accounts {
         })
     }
 
-    /// A reader that listed files between two steps was given these of one side of the table.
-    pub fn reading(&self, side: Side, from: u64, to: u64, files: &BTreeSet<String>) -> Checked {
-        let mut by_source: BTreeMap<&str, BTreeSet<String>> = BTreeMap::new();
-        for key in files {
-            let name = key.rsplit('/').next().unwrap_or_default();
-            by_source.entry(name.split('-').next().unwrap_or_default()).or_default().insert(key.clone());
-        }
+    /// A reader that listed files between two steps was given these of one side of the table, and leaves out the rows of
+    /// some sources in those of generations.
+    pub fn reading(
+        &self,
+        side: Side,
+        from: u64,
+        to: u64,
+        files: &BTreeSet<String>,
+        stale: &BTreeMap<Partition, BTreeSet<String>>,
+    ) -> Checked {
+        let by_source = self.generations.expand(files, stale)?;
         let none = BTreeSet::new();
-        for hash in
-            self.receipts.keys().map(String::as_str).chain(by_source.keys().copied()).collect::<BTreeSet<_>>()
-        {
+        for hash in self.receipts.keys().chain(by_source.keys()).collect::<BTreeSet<_>>() {
             let seen = by_source.get(hash).unwrap_or(&none);
             let receipts = self.receipts.get(hash).map_or(&[][..], Vec::as_slice);
             let before = receipts.iter().rfind(|standing| standing.since <= from);

@@ -5,24 +5,27 @@
 //! What must stay true: whatever happens to a process, its errors are those of a storage that failed or of others who came
 //! first; an error that says that something in the lake is wrong breaks the schedule.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::error::Error as _;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
-use std::time::Duration;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, SystemTime};
 
 use iotlake::audit::{Depth, Rule, Severity, audit};
 use iotlake::backfill::{self, Options, Summary};
 use iotlake::catalog::{CatalogError, Side, TableName};
 use iotlake::clean;
+use iotlake::compact::{self, CompactError, CompactOptions, Compactor, Outcome};
 use iotlake::digest::Digest;
 use iotlake::error::Error;
+use iotlake::generation::{GenerationError, Generations};
 use iotlake::lake::Lake;
 use iotlake::ledger::LedgerError;
-use iotlake::pipeline::{Pipeline, PipelineError, Run, Shared};
+use iotlake::pipeline::{Pipeline, PipelineError, Run, Shared, Unrenewed};
 use iotlake::plan::{Plan, PlanOptions, Selection, plan};
 use iotlake::query::Receipts;
 use iotlake::rebuild::{self, RebuildError};
+use iotlake::remove::{self, Which};
 use iotlake::source::{KeyPattern, SourceObject};
 use iotlake::storage::Storage;
 use iotlake::turns::Turns;
@@ -34,7 +37,7 @@ use crate::sources;
 use crate::storage::{Of, Seen};
 use crate::world::{Ended, Process, World, until_killed};
 
-const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+pub const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// How often a job is tried.
 const TRIES: u32 = 3;
@@ -59,6 +62,14 @@ pub enum Job {
     Clean {
         unfinished: bool,
     },
+    /// As the command does: generations are made, and what they superseded is removed.
+    Compact {
+        compression: Compression,
+    },
+    /// A source is taken out of the lake.
+    Remove {
+        source: usize,
+    },
     Rebuild,
     Read,
     Audit,
@@ -69,6 +80,8 @@ pub struct Actor {
     pub number: usize,
     pub jobs: Vec<Job>,
     pub options: Options,
+    /// How long superseded files stay.
+    pub grace: Duration,
 }
 
 /// What a function keeps.
@@ -131,6 +144,8 @@ impl Actor {
                 Ok(())
             }
             Job::Clean { unfinished } => clean(&process, *unfinished),
+            Job::Compact { compression } => compact(&process, self.grace, *compression),
+            Job::Remove { source } => remove(&process, &sources::name(*source)),
             Job::Rebuild => self.rebuild(&process),
             Job::Read => read(&process),
             Job::Audit => look(&process),
@@ -182,6 +197,9 @@ impl Actor {
         let from = Seen::new(process, Of::Raw);
         let plan = sources_in(&*from)?;
         let summary = backfill_all(&lake(process), &*from, &plan, &options)?;
+        if let Some(Unrenewed { error, .. }) = summary.unrenewed.into_iter().next() {
+            return Err(error.into());
+        }
         let mut failed = summary.failed.into_iter().map(|(_, error)| error);
         match failed.find(|error| !matches!(error, PipelineError::Changed { .. })) {
             Some(error) => Err(error.into()),
@@ -219,12 +237,7 @@ pub fn backfill_all(
 fn clean(process: &Arc<Process>, unfinished: bool) -> Result<(), Error> {
     let lake = lake(process);
     let fault = process.world.fault;
-    let now = {
-        let mut state = process.world.lock();
-        // Its clock is not that of the storage.
-        let skew = Duration::from_secs(u64::from(state.random.below(1200)));
-        state.now() + skew - Duration::from_secs(600)
-    };
+    let now = clock(process);
     let before = if fault == Some(Fault::NotGivenUp) { now + DAY } else { now - DAY };
     let found = clean::find(&lake, unfinished.then_some(before))?;
     if fault == Some(Fault::LooksOnce) {
@@ -238,13 +251,66 @@ fn clean(process: &Arc<Process>, unfinished: bool) -> Result<(), Error> {
     Ok(())
 }
 
+/// Compacts what is due and sweeps.
+pub fn compact(process: &Arc<Process>, grace: Duration, compression: Compression) -> Result<(), Error> {
+    process.compacts.store(true, Ordering::Relaxed);
+    let lake = lake(process);
+    let fault = process.world.fault;
+    let grace = if fault == Some(Fault::SweptAtOnce) { Duration::ZERO } else { grace };
+    let options = CompactOptions { grace, compression, ..CompactOptions::new(std::env::temp_dir()) };
+    let compactor = Compactor::new(&lake, &options);
+    for survey in compact::survey(&lake, "events")? {
+        let outcome = match survey.is_due() {
+            true => compactor.partition("events", survey.partition)?,
+            false => Outcome::Nothing { waiting: 0 },
+        };
+        let now = clock(process);
+        let swept = compactor.sweep("events", survey.partition, now)?;
+        let mut state = process.world.lock();
+        state.counts.add("superseded files that were removed", swept.files);
+        match outcome {
+            Outcome::Done(_) => state.counts.add("generations that were made", 1),
+            Outcome::Lost => state.counts.add("generations that were lost to others", 1),
+            Outcome::Nothing { .. } => {}
+        }
+        drop(state);
+        if fault == Some(Fault::WorkSwept) {
+            lake.storage.list(&format!("events/{}/", survey.partition.folder_aside()), &mut |meta| {
+                let named = Generations::new(&*lake.storage).latest("events", survey.partition);
+                let is_named = named.is_ok_and(|manifest| {
+                    manifest
+                        .is_some_and(|manifest| manifest.outputs.iter().any(|output| output.key == meta.key))
+                });
+                if is_named { Ok(()) } else { lake.storage.delete(&meta.key) }
+            })?;
+        }
+    }
+    Ok(())
+}
+
+/// The clock of a process, which is not that of the storage.
+fn clock(process: &Process) -> SystemTime {
+    let mut state = process.world.lock();
+    let skew = Duration::from_secs(u64::from(state.random.below(1200)));
+    state.now() + skew - Duration::from_secs(600)
+}
+
+fn remove(process: &Arc<Process>, source: &str) -> Result<(), Error> {
+    let lake = lake(process);
+    let leaving = remove::find(&lake, "events", Which::Source(source))?;
+    let busy = remove::remove(&lake, &leaving)?;
+    let removed = u64::from(!leaving.is_empty() && busy.is_empty());
+    process.world.lock().counts.add("sources that were removed", removed);
+    Ok(())
+}
+
 /// Reads one table as a query does.
 pub fn read(process: &Arc<Process>) -> Result<(), Error> {
     let lake = lake(process);
     for side in Side::BOTH {
         let folder = format!("{}/", TableName::new("events", side));
         let from = process.world.lock().step;
-        let mut files = BTreeSet::new();
+        let (mut files, mut stale) = (BTreeSet::new(), BTreeMap::new());
         if process.world.fault == Some(Fault::ReceiptIgnored) {
             lake.storage.list(&folder, &mut |meta| {
                 files.insert(meta.key);
@@ -252,7 +318,12 @@ pub fn read(process: &Arc<Process>) -> Result<(), Error> {
             })?;
         } else {
             let receipts = Receipts::new(lake.storage.clone(), lake.catalog.clone());
-            files.extend(receipts.list(&folder)?.into_iter().map(|meta| meta.key));
+            let choice = alone(|| receipts.choose(&folder))?;
+            files.extend(choice.files.into_iter().map(|meta| meta.key));
+            stale = choice.stale;
+        }
+        if process.world.fault == Some(Fault::StaleShown) {
+            stale.clear();
         }
         let to = process.world.lock().step;
         for key in &files {
@@ -261,7 +332,9 @@ pub fn read(process: &Arc<Process>) -> Result<(), Error> {
         }
         let mut state = process.world.lock();
         state.counts.add("files that were queried", files.len() as u64);
-        if let Err(why) = state.accounts.reading(side, from, to, &files) {
+        let left_out = stale.values().map(BTreeSet::len).sum::<usize>();
+        state.counts.add("sources that were left out of generations", left_out as u64);
+        if let Err(why) = state.accounts.reading(side, from, to, &files, &stale) {
             state.breaks(why);
         }
     }
@@ -272,10 +345,12 @@ pub fn read(process: &Arc<Process>) -> Result<(), Error> {
 fn look(process: &Arc<Process>) -> Result<(), Error> {
     let lake = lake(process);
     let audit = alone(|| audit(&*lake.storage, &*lake.catalog, Depth::Footers))?;
+    // What a run is about to remove, or to set, is found until it does.
+    let passes = |rule| matches!(rule, Rule::StaleFile | Rule::Location);
     let mut findings = audit
         .findings
         .iter()
-        .filter(|finding| finding.rule != Rule::StaleFile && finding.rule.severity() == Severity::Error);
+        .filter(|finding| !passes(finding.rule) && finding.rule.severity() == Severity::Error);
     if let Some(finding) = findings.next() {
         process.world.lock().breaks(format!("the audit of a lake that is written to: {finding}"));
     }
@@ -293,13 +368,25 @@ pub fn wrong(error: &Error) -> Option<String> {
     let of_catalog = |error: &CatalogError| {
         !matches!(
             error,
-            CatalogError::NoTable { .. } | CatalogError::Storage(_) | CatalogError::Contended { .. }
+            CatalogError::NoTable { .. }
+                | CatalogError::Storage(_)
+                | CatalogError::Contended { .. }
+                | CatalogError::Generation(GenerationError::Storage(_))
         )
+    };
+    let of_compaction = |error: &CompactError| match error {
+        CompactError::Storage(_) | CompactError::Contended { .. } => false,
+        CompactError::Generation(error) => !matches!(error, GenerationError::Storage(_)),
+        CompactError::Catalog(error) => of_catalog(error),
+        CompactError::Ledger(error) => of_ledger(error),
+        _ => true,
     };
     let is_wrong = match error {
         Error::Storage(_) | Error::Plan(_) => false,
         Error::Catalog(error) => of_catalog(error),
         Error::Ledger(error) => of_ledger(error),
+        Error::Compact(error) => of_compaction(error),
+        Error::Generation(error) => !matches!(error, GenerationError::Storage(_)),
         Error::Pipeline(error) => match error {
             PipelineError::Catalog(error) => of_catalog(error),
             PipelineError::Ledger(error) => of_ledger(error),
@@ -315,7 +402,10 @@ pub fn wrong(error: &Error) -> Option<String> {
             RebuildError::Nothing { .. }
                 | RebuildError::Storage(_)
                 | RebuildError::Ledger(LedgerError::Storage(_))
-                | RebuildError::Catalog(CatalogError::Storage(_))
+                | RebuildError::Generation(GenerationError::Storage(_))
+                | RebuildError::Catalog(
+                    CatalogError::Storage(_) | CatalogError::Generation(GenerationError::Storage(_))
+                )
         ),
         _ => true,
     };

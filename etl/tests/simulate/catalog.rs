@@ -55,6 +55,7 @@ impl Known {
                 Ok(Some(table)) => state.accounts.table(&table),
                 _ => Ok(()),
             };
+            let checked = checked.and_then(|()| state.accounts.located(world));
             if let Err(why) = checked {
                 state.breaks(why);
             }
@@ -99,6 +100,14 @@ impl Catalog for Known {
 
     fn partitions(&self, table: &TableName) -> Result<Vec<Partition>> {
         self.look("parts", &table.to_string(), || self.inner.partitions(table))
+    }
+
+    fn location(&self, table: &TableName, partition: Partition) -> Result<Option<String>> {
+        self.look("location", &table.to_string(), || self.inner.location(table, partition))
+    }
+
+    fn relocate(&self, table: &TableName, partition: Partition, folder: &str) -> Result<()> {
+        self.change("relocate", &table.to_string(), || self.inner.relocate(table, partition, folder))
     }
 
     fn put_view(&self, _: &View) -> Result<()> {

@@ -3,8 +3,11 @@
 //! Most are promises that the storage does not keep, or effects that come in another order than the product asks for; the
 //! others make an actor leave out a look that its rule asks for.
 
+use iotlake::catalog::{Catalog, TableName};
+use iotlake::partition::Partition;
 use iotlake::storage::Storage;
 
+use crate::generations::MANIFESTS;
 use crate::storage::{Answer, Change, change};
 use crate::world::{State, World};
 
@@ -56,6 +59,31 @@ faults! {
     NotGivenUp;
     /// The sweeper does not look again before it removes.
     LooksOnce;
+    /// The files of a generation come to be there after its manifest.
+    OutputsAfterManifest;
+    /// A manifest is written though there is one of its number.
+    ManifestOverwritten;
+    /// Nobody says that they are at a number.
+    NumberNotSaid;
+    /// That somebody is at a number is forgotten before it is taken.
+    NumberForgotten;
+    /// A compactor reads receipts as they once were.
+    ReceiptsOfOld;
+    /// A reader takes rows that a generation has of sources whose receipts name other files.
+    StaleShown;
+    /// It is not told which sources were replaced.
+    NotMarked;
+    /// The catalog says that a partition lies where a generation is made, before that is committed.
+    LocationFirst;
+    /// Superseded files are removed at once.
+    SweptAtOnce;
+    /// Files are removed that somebody makes a generation of.
+    WorkSwept;
+}
+
+/// Whether it is the place of a file of a generation.
+fn is_of_generation(key: &str) -> bool {
+    key.contains("%3")
 }
 
 fn is_file(key: &str) -> bool {
@@ -92,7 +120,11 @@ pub fn apply(
             plain(&torn)
         }
         Fault::FileLost if is_new && state.random.below(8) == 0 => Answer::Done,
-        Fault::FilesAfterReceipt if is_new && world.lake.head(key).is_ok_and(|found| found.is_none()) => {
+        Fault::FilesAfterReceipt
+            if is_new
+                && !is_of_generation(key)
+                && world.lake.head(key).is_ok_and(|found| found.is_none()) =>
+        {
             world.send(state, actor, key, wanted);
             Answer::Done
         }
@@ -122,6 +154,44 @@ pub fn apply(
             }
             plain(&retyped)
         }
+        Fault::OutputsAfterManifest if is_new && is_of_generation(key) => {
+            world.send(state, actor, key, wanted);
+            Answer::Done
+        }
+        Fault::LocationFirst if is_new && is_of_generation(key) => {
+            let folder = key["events/".len()..].rsplit_once('/').unwrap_or_default().0;
+            let (aside, _) = folder.rsplit_once('/').unwrap_or_default();
+            if let (Some(catalog), Some(partition)) = (&world.catalog, Partition::from_folder_aside(aside)) {
+                let rows = TableName::rows("events");
+                if catalog.location(&rows, partition).is_ok_and(|there| there.is_some()) {
+                    catalog.relocate(&rows, partition, folder).expect("memory can be written");
+                    if let Err(why) = state.accounts.located(world) {
+                        state.breaks(why);
+                    }
+                }
+            }
+            plain(wanted)
+        }
+        Fault::ManifestOverwritten if key.starts_with(MANIFESTS) && key.ends_with(".json") => overwrite(),
+        Fault::NumberNotSaid if key.starts_with(MANIFESTS) && key.ends_with(".begun") => Answer::Done,
+        Fault::NumberForgotten if is_new && is_of_generation(key) => {
+            let aside = key["events/".len()..].rsplitn(3, '/').nth(2).unwrap_or_default();
+            let partition = Partition::from_folder_aside(aside);
+            let folder = partition.map(Partition::folder).unwrap_or_default();
+            let mut begun = Vec::new();
+            let listed = world.lake.list(&format!("{MANIFESTS}{folder}/"), &mut |meta| {
+                begun.extend(Some(meta.key).filter(|key| key.ends_with(".begun")));
+                Ok(())
+            });
+            listed.expect("memory can be listed");
+            for key in begun {
+                let before = world.lake.read(&key).expect("memory can be read");
+                world.lake.delete(&key).expect("the key can be used");
+                world.account(state, &key, before.as_deref(), None);
+            }
+            plain(wanted)
+        }
+        Fault::NotMarked if key.starts_with("_iotlake/replaced/") => Answer::Done,
         Fault::PartitionsForgotten if key.starts_with("_iotlake/catalog/partitions/") => Answer::Done,
         _ => plain(wanted),
     }

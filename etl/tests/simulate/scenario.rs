@@ -7,6 +7,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, LazyLock, Mutex};
+use std::time::Duration;
 
 use iotlake::audit::{Depth, audit};
 use iotlake::backfill::{Options, ensure_table};
@@ -38,6 +39,8 @@ pub struct Scenario {
     sources: Vec<usize>,
     eras: [Vec<Vec<Job>>; 2],
     chances: Chances,
+    /// How long superseded files stay.
+    grace: Duration,
 }
 
 /// What became of a schedule.
@@ -78,12 +81,21 @@ impl Scenario {
             1 => Style::Random(one_of(random, &[2, 4, 12])),
             _ => Style::Ranked((0..1 + random.below(5)).map(|_| u64::from(random.below(400))).collect()),
         };
-        let theme = one_of(random, &[Theme::Anything, Theme::Anything, Theme::Sweep, Theme::Replace]);
-        let first_era = (0..1 + random.below(2)).map(|_| early_jobs(random, &sources)).collect();
+        let themes = [Theme::Anything, Theme::Sweep, Theme::Replace, Theme::Compact, Theme::Compact];
+        let theme = one_of(random, &themes);
+        let mut first_era: Vec<Vec<Job>> =
+            (0..1 + random.below(2)).map(|_| early_jobs(random, &sources)).collect();
+        if theme == Theme::Compact {
+            first_era.push(vec![Job::Compact { compression: Compression::default() }]);
+        }
         let second_era = (0..2 + random.below(4)).map(|_| jobs(random, &sources, theme)).collect();
+        let is_embedded = random.below(3) > 0;
+        // Only readers of manifests see at once what is read now.
+        let grace = if is_embedded { one_of(random, &[Duration::ZERO, actors::DAY]) } else { actors::DAY };
         Scenario {
             options,
-            is_embedded: random.below(3) > 0,
+            is_embedded,
+            grace,
             has_table: random.below(4) > 0,
             sources,
             eras: [first_era, second_era],
@@ -93,10 +105,13 @@ impl Scenario {
 
     /// Runs it; with a trace if it is wanted.
     pub fn run(self, fault: Option<Fault>, is_traced: bool) -> Verdict {
-        let is_embedded = self.is_embedded || fault.is_some();
+        let is_embedded = (self.is_embedded || fault.is_some()) && fault != Some(Fault::LocationFirst);
         let catalog = (!is_embedded).then(|| Arc::new(MemoryCatalog::new()));
         let by_event = self.options.run.partition_by != PartitionBy::Arrival;
-        let accounts = Accounts::new(by_event);
+        let mut accounts = Accounts::new(by_event);
+        accounts.generations.grace = self.grace;
+        let mut jobs = self.eras.iter().flatten().flatten();
+        accounts.may_remove = jobs.any(|job| matches!(job, Job::Remove { .. }));
         let world = Arc::new(World::new(self.chances.clone(), catalog, accounts, fault, is_traced));
         for source in &self.sources {
             world
@@ -124,7 +139,8 @@ impl Scenario {
         }
         for era in &self.eras {
             let actors = era.iter().enumerate().map(|(number, jobs)| {
-                let actor = Actor { number, jobs: jobs.clone(), options: self.options.clone() };
+                let actor =
+                    Actor { number, jobs: jobs.clone(), options: self.options.clone(), grace: self.grace };
                 let run: Box<dyn FnOnce() + Send> = Box::new(move || actor.run(world));
                 run
             });
@@ -170,6 +186,18 @@ impl Scenario {
                 return Err(said(error.into()));
             }
         }
+        if let Some(unrenewed) = summary.unrenewed.into_iter().next() {
+            return Err(said(unrenewed.error.into()));
+        }
+        let is_begun = !world.lock().accounts.generations.partitions.is_empty();
+        if is_begun {
+            // What is ripe by then goes.
+            world.rest(2 * 24 * 60 * 60);
+            for _ in 0..2 {
+                actors::compact(&process, self.grace, Compression::default()).map_err(said)?;
+                world.rest(2 * 24 * 60 * 60);
+            }
+        }
         let before = contents(&world.lake);
         let again = backfill_all(&lake, &*from, &plan, &self.options).map_err(said)?;
         if again.already_done != plan.sources.len() as u64 || contents(&world.lake) != before {
@@ -189,7 +217,12 @@ impl Scenario {
         let table =
             lake.catalog.table("events").map_err(|error| error.to_string())?.ok_or("the table is gone")?;
         let receipts = world.lock().accounts.receipts.clone();
-        let mut named = Vec::new();
+        let (mut named, mut shown) = (Vec::new(), Vec::new());
+        let mut contained = BTreeMap::new();
+        for newest in world.lock().accounts.generations.newest() {
+            shown.extend(newest.outputs.keys().cloned());
+            contained.extend(newest.contains.clone());
+        }
         for source in &self.sources {
             let bytes =
                 world.raw.read(sources::KEYS[*source]).expect("memory can be read").unwrap_or_default();
@@ -199,7 +232,7 @@ impl Scenario {
                 return Err(format!("at the end the receipt of source {source} is of another version"));
             }
             let expected = self.undisturbed(&table, *source, &bytes, &standing.compression)?;
-            let found = outputs(standing, contents)?;
+            let found = outputs(standing, contents, &contained)?;
             if found != expected {
                 return Err(format!(
                     "source {source} has the files {found:?}; undisturbed it has {expected:?}"
@@ -207,11 +240,20 @@ impl Scenario {
             }
             named.extend(standing.named.rows.iter().chain(&standing.named.rejects).cloned());
         }
+        if let Some(stale) = contained.keys().find(|key| !named.contains(*key)) {
+            return Err(format!(
+                "a generation shows the rows of {stale} at the end, and no receipt names it"
+            ));
+        }
+        let is_read = |key: &&String| match contained.contains_key(*key) {
+            true => false,
+            false => named.contains(key) || shown.contains(key),
+        };
         let is_left = |key: &&String| {
-            key.starts_with("_iotlake/attempts/") || (key.ends_with(".parquet") && !named.contains(*key))
+            key.starts_with("_iotlake/attempts/") || (key.ends_with(".parquet") && !is_read(key))
         };
         if let Some(left) = contents.keys().find(is_left) {
-            return Err(format!("{left} is left at the end, and no receipt names it"));
+            return Err(format!("{left} is left at the end, and nobody reads it"));
         }
         check_audit(&lake)
     }
@@ -288,9 +330,14 @@ fn place(key: &str) -> Option<(Side, Partition, u32)> {
     Place::parse("events", key).map(|place| (place.side, place.partition, place.name.part))
 }
 
-fn outputs(standing: &Standing, contents: &BTreeMap<String, Vec<u8>>) -> Result<Outputs, String> {
+fn outputs(
+    standing: &Standing,
+    contents: &BTreeMap<String, Vec<u8>>,
+    contained: &BTreeMap<String, String>,
+) -> Result<Outputs, String> {
     let keys = standing.named.rows.iter().chain(&standing.named.rejects);
-    let found = keys.map(|key| Some((place(key)?, Digest::of(contents.get(key)?))));
+    let digest = |key| contained.get(key).cloned().or_else(|| Some(Digest::of(contents.get(key)?)));
+    let found = keys.map(|key| Some((place(key)?, digest(key)?)));
     found.collect::<Option<_>>().ok_or_else(|| "at the end a file is missing".to_owned())
 }
 
@@ -329,6 +376,8 @@ enum Theme {
     Sweep,
     /// Sources that are replaced, and read.
     Replace,
+    /// The same, and removed, while the lake is compacted.
+    Compact,
 }
 
 /// What an actor of the first era does, of whom the second finds what was left.
@@ -348,6 +397,7 @@ fn jobs(random: &mut SplitMix64, sources: &[usize], theme: Theme) -> Vec<Job> {
         Theme::Anything => &[0, 0, 0, 1, 2, 2, 3, 4, 5, 6, 6, 7],
         Theme::Sweep => &[0, 0, 0, 1, 4, 4, 5, 6],
         Theme::Replace => &[0, 1, 2, 2, 3, 6, 6],
+        Theme::Compact => &[0, 1, 2, 2, 3, 4, 6, 6, 7, 8, 8, 8, 8, 9],
     };
     match one_of(random, kinds) {
         0 => deliveries(random, sources, compression),
@@ -357,6 +407,8 @@ fn jobs(random: &mut SplitMix64, sources: &[usize], theme: Theme) -> Vec<Job> {
         4 => vec![Job::Clean { unfinished: true }],
         5 => vec![Job::Clean { unfinished: false }, Job::Clean { unfinished: true }],
         6 => vec![Job::Read, Job::Read],
+        8 => vec![Job::Compact { compression }, Job::Compact { compression }],
+        9 => vec![Job::Remove { source: one_of(random, sources) }],
         _ => vec![one_of(random, &[Job::Rebuild, Job::Audit])],
     }
 }

@@ -6,6 +6,7 @@
 
 use std::ops::{ControlFlow, Range};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use iotlake::storage::{Body, MemoryStorage, ObjectMeta, Put, Result, Storage, StorageError, Swap, Visitor};
 
@@ -95,8 +96,8 @@ impl World {
 
     /// Looks at the accounts after an object changed.
     pub fn account(&self, state: &mut State, key: &str, before: Option<&[u8]>, after: Option<&[u8]>) {
-        let step = state.step;
-        if let Err(why) = state.accounts.changed(self, step, key, before, after) {
+        let at = (state.step, state.now());
+        if let Err(why) = state.accounts.changed(self, at, key, before, after) {
             state.breaks(why);
         }
     }
@@ -217,7 +218,16 @@ impl Storage for Seen {
     }
 
     fn get(&self, key: &str) -> Result<Body> {
-        self.look("get", key, |_| self.inner().get(key))
+        let is_old = self.process.world.fault == Some(Fault::ReceiptsOfOld)
+            && self.process.compacts.load(Ordering::Relaxed);
+        self.look("get", key, |state| match state.accounts.first_receipt(key).filter(|_| is_old) {
+            Some(receipt) => {
+                let old = MemoryStorage::new("old");
+                old.put(key, receipt.as_bytes())?;
+                old.get(key)
+            }
+            None => self.inner().get(key),
+        })
     }
 
     fn get_range(&self, key: &str, range: Range<u64>) -> Result<Vec<u8>> {

@@ -139,12 +139,15 @@ pub struct Process {
     pub actor: usize,
     /// Whether it may remove what readers see. The function may not.
     pub may_delete: bool,
+    /// Whether it makes generations.
+    pub compacts: AtomicBool,
     is_dead: AtomicBool,
 }
 
 impl Process {
     pub fn new(world: &Arc<World>, actor: usize, may_delete: bool) -> Arc<Process> {
-        Arc::new(Process { world: world.clone(), actor, may_delete, is_dead: AtomicBool::new(false) })
+        let (world, compacts, is_dead) = (world.clone(), AtomicBool::new(false), AtomicBool::new(false));
+        Arc::new(Process { world, actor, may_delete, compacts, is_dead })
     }
 }
 

@@ -163,7 +163,7 @@ impl Tree {
         for id in 1..other.nodes.len() {
             let node = &other.nodes[id];
             let parent = places[node.parent.place()];
-            places[id] = match self.child(parent, &node.key) {
+            places[id] = match self.child(parent, node.key.as_bytes()) {
                 Some(child) => child,
                 None => self.add(parent, node.key.clone()),
             };

@@ -19,7 +19,7 @@ impl Tree {
     /// Adds all fields of an object, which [`crate::authority`] has found to be in order.
     pub(crate) fn push_fields(&mut self, node: NodeId, fields: &[(Cow<'_, str>, Value<'_>)]) {
         for (key, value) in fields {
-            let child = match self.child(node, key) {
+            let child = match self.child(node, key.as_bytes()) {
                 Some(child) => child,
                 None if !has_leaf(value) => continue,
                 None if self.refuses(node, key) => {
@@ -44,7 +44,7 @@ impl Tree {
     }
 
     /// Whether the contract wants objects at `node` as they are.
-    fn takes_objects(&self, node: NodeId) -> bool {
+    pub(crate) fn takes_objects(&self, node: NodeId) -> bool {
         matches!(self.nodes[node].declared, Some(Type::Json | Type::Ignore))
     }
 

@@ -10,12 +10,12 @@ use crate::support::{check_accounts, parts, said, schema};
 
 const CHUNKS: [usize; 6] = [1, 2, 3, 7, 64, usize::MAX];
 
-fn plain() -> Contract {
+pub fn plain() -> Contract {
     Contract::empty()
 }
 
 /// A contract that declares something for the paths the tests use.
-fn declared() -> Contract {
+pub fn declared() -> Contract {
     let mut contract = Contract::empty()
         .declare("a", Type::String)
         .declare("n", Type::Bigint)
@@ -31,11 +31,11 @@ fn declared() -> Contract {
 }
 
 /// Small blocks, so that records straddle them and pieces are cut.
-fn options(threads: usize, chunk_bytes: usize) -> Options {
+pub fn options(threads: usize, chunk_bytes: usize) -> Options {
     Options { threads, chunk_bytes, ..Options::default() }
 }
 
-fn check(name: &str, bytes: &[u8], contract: &Contract) -> Said {
+pub fn check(name: &str, bytes: &[u8], contract: &Contract) -> Said {
     let expected = reference::read(bytes, contract, Limits::default().record_bytes);
     let schema = schema(contract);
     let whole = parts(bytes, usize::MAX, &schema, Options::default());

@@ -11,4 +11,5 @@ mod pages;
 mod record_batches;
 mod resumption;
 mod support;
+mod templates;
 mod work;

@@ -93,6 +93,60 @@ impl GlueCatalog {
             .build()
     }
 
+    /// Where a partition lies, as a folder below that of its table; whole if it is not below that.
+    pub(super) fn location_of_partition(
+        &self,
+        table: &TableName,
+        partition: Partition,
+    ) -> Result<Option<String>> {
+        let name = &*table.to_string();
+        let request = self.client.get_partition().database_name(&self.database).table_name(name);
+        let answer = match self.aws.wait(request.set_partition_values(Some(partition.values().into())).send())
+        {
+            Ok(answer) => answer,
+            Err(error) => {
+                self.unless_missing("glue:GetPartition", name, &error)?;
+                return Ok(None);
+            }
+        };
+        let descriptor = answer.partition().and_then(|partition| partition.storage_descriptor());
+        let location = descriptor.and_then(|descriptor| descriptor.location()).unwrap_or_default();
+        let below = location.strip_prefix(&self.location_of(name)).unwrap_or(location);
+        Ok(Some(below.trim_end_matches('/').to_owned()))
+    }
+
+    /// Changes where a partition lies. Its columns become those of the table: its files may have any of them.
+    pub(super) fn relocate_partition(
+        &self,
+        table: &TableName,
+        partition: Partition,
+        folder: &str,
+    ) -> Result<()> {
+        let name = &*table.to_string();
+        let definition = self.definition(name)?.ok_or_else(|| no_table(name))?;
+        self.check_location(name, &definition)?;
+        let location = format!("{}{folder}/", self.location_of(name));
+        let input = PartitionInput::builder()
+            .set_values(Some(partition.values().into()))
+            .storage_descriptor(definition::of_partition(&definition, location))
+            .build();
+        for attempt in 0.. {
+            let request = self.client.update_partition().database_name(&self.database).table_name(name);
+            let request = request.set_partition_value_list(Some(partition.values().into()));
+            match self.aws.wait(request.partition_input(input.clone()).send()) {
+                Ok(_) => break,
+                Err(error) if code(&error) == Some(CONCURRENT_MODIFICATION) && attempt < ATTEMPTS => {
+                    wait(attempt)
+                }
+                Err(error) => {
+                    self.unless_missing("glue:UpdatePartition", name, &error)?;
+                    return Err(CatalogError::no_partition(table, partition));
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// The partitions of a table, sorted. Such as no writer of iotlake makes, `month=3`, are left out.
     pub(super) fn list_partitions(&self, table: &TableName) -> Result<Vec<Partition>> {
         let name = &*table.to_string();

@@ -10,7 +10,9 @@ use iotlake::location::Location;
 use iotlake::partition::{Partition, PartitionBy};
 use iotlake::source::KeyPattern;
 
-use super::{CompressionWord, LakeArgs, OnDamageWord, ReportArgs, location, parse_known_as};
+use super::{
+    CompressionWord, LakeArgs, OnDamageWord, ReportArgs, location, parse_duration, parse_known_as, parse_size,
+};
 
 /// Which table sources go to, and how they become its rows.
 #[derive(Debug, Args)]
@@ -26,7 +28,7 @@ pub struct IngestArgs {
     /// Columns to declare up front: `default`, `rigado`, or a TOML file [default: those of the table, else `default`]
     #[arg(long, value_name = "default|rigado|FILE")]
     pub contract: Option<String>,
-    /// What files a row under its hour: `arrival` (the hour in the key) or `event:PATH` (a time in the record)
+    /// Which hour a row is filed under: `arrival` (the hour in the key) or `event:PATH` (a time in the record)
     /// [default: as the table, else `arrival`]
     #[arg(long, value_name = "arrival|event:PATH")]
     pub partition_by: Option<PartitionBy>,
@@ -54,13 +56,13 @@ pub struct IngestArgs {
     /// Where a local copy came from: its URI, such as s3://bucket/prefix
     #[arg(long = "as", value_name = "URI", value_parser = parse_known_as)]
     pub known_as: Option<String>,
-    /// Also ingest what looks as if it had been ingested before, from elsewhere; its rows will be there twice
+    /// Ingest also what looks like a copy of what was ingested before; its rows will be there twice
     #[arg(long)]
     pub again: bool,
     /// Refuse sources that decode to more than this, such as "64 GiB" [default: 1 TiB]
     #[arg(long, value_name = "SIZE", value_parser = parse_size)]
     pub max_decoded_bytes: Option<u64>,
-    /// What becomes of a source whose compressed stream is damaged
+    /// What to do with a source whose compressed stream is damaged
     #[arg(long, value_enum, default_value_t = OnDamageWord::Fail)]
     pub on_damage: OnDamageWord,
 }
@@ -110,7 +112,7 @@ pub struct WatchArgs {
 pub struct WatchHow {
     /// How long size and times of a file have to stay as they are before it is taken: longer than its writer ever pauses.
     /// With 0 it is taken when it is seen, which is for writers that rename files into place
-    #[arg(long, value_name = "TIME", default_value = "3s", value_parser = parse_time)]
+    #[arg(long, value_name = "TIME", default_value = "3s", value_parser = parse_duration)]
     pub settle: Duration,
     /// How often the whole folder is listed [default: 1m, and 5s where the system does not notify of changes]
     #[arg(long, value_name = "TIME", value_parser = parse_interval)]
@@ -123,52 +125,7 @@ pub struct WatchHow {
     pub once: bool,
 }
 
-fn parse_size(text: &str) -> Result<u64, String> {
-    let size = iotlake::contract::bytes_of(text);
-    size.ok_or_else(|| "expected a whole number and one of B, KiB, MiB, GiB, such as \"64 GiB\"".to_owned())
-}
-
-/// Longest time that can be asked for: a day, so that no sum of times is out of range.
-const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
-
-fn parse_time(text: &str) -> Result<Duration, String> {
-    let digits = text.find(|letter: char| !letter.is_ascii_digit()).unwrap_or(text.len());
-    let (number, unit) = text.split_at(digits);
-    let milliseconds = match unit.trim_start() {
-        "ms" => Some(1),
-        "s" => Some(1000),
-        "m" => Some(60_000),
-        "h" => Some(3_600_000),
-        // Nothing by any unit is nothing.
-        "" if number == "0" => Some(0),
-        _ => None,
-    };
-    let time =
-        number.parse::<u64>().ok().zip(milliseconds).and_then(|(number, unit)| number.checked_mul(unit));
-    let time = time.map(Duration::from_millis).filter(|time| *time <= LONGEST);
-    time.ok_or_else(|| "expected a whole number and one of ms, s, m, h, such as 3s; at most 24h".to_owned())
-}
-
 fn parse_interval(text: &str) -> Result<Duration, String> {
-    let time = parse_time(text)?;
+    let time = parse_duration(text)?;
     if time.is_zero() { Err("expected more than nothing, such as 5s".to_owned()) } else { Ok(time) }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn times_have_units() {
-        let parsed = |text| parse_time(text).map(|time| time.as_millis());
-        for (text, expected) in
-            [("0", 0), ("0s", 0), ("250ms", 250), ("3s", 3000), ("2 m", 120_000), ("24h", 86_400_000)]
-        {
-            assert_eq!(parsed(text), Ok(expected), "{text}");
-        }
-        for text in ["", "3", "s", "-1s", "1.5s", "25h", "99999999999999999999s", "3 days"] {
-            assert!(parsed(text).is_err(), "{text}");
-        }
-        assert!(parse_interval("0").is_err() && parse_interval("1ms").is_ok());
-    }
 }

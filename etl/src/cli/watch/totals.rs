@@ -71,6 +71,8 @@ impl Totals {
         for (reason, number) in batch.rejects_by_reason {
             *summary.rejects_by_reason.entry(reason).or_default() += number;
         }
+        // The last batch has seen what is still to be done, whoever left it.
+        summary.unrenewed = batch.unrenewed;
         self.new_columns.extend(new_columns);
         self.busy += busy;
     }
