@@ -11,7 +11,7 @@ CLIENT := onboarding/tests/api
 # The functions that `make deployed` deploys: as the tests have compiled them, or ZIPS=target/lambda for those of a release.
 ZIPS ?= target/test-lambda
 
-.PHONY: all test format compile lint doc run-tests test-aws test-other pure package infra slow night simulate bench rivals growth venv debian lambda lambda-test deployed command
+.PHONY: all test format compile lint doc run-tests test-aws test-other pure package infra slow night simulate bench rivals growth slowest venv debian lambda lambda-test deployed command
 
 all: test
 
@@ -110,11 +110,18 @@ rivals: .venv-rivals/.complete
 	$(CARGO) build --profile figures -p iotlake-fixtures -p iotlake-benches
 	.venv-rivals/bin/python benches/rivals/rivals.py $(ARGUMENTS)
 
-## growth: how cost grows with bytes, columns and objects; writes the charts of benches/README.md
+## growth: how cost grows with bytes, columns, objects, files, partitions and outputs; writes the charts of
+## benches/README.md. ARGUMENTS="--only files --files 100000"
 growth:
-	$(CARGO) build --release -p iotlake --no-default-features --features cli
+	$(CARGO) build --release -p iotlake --no-default-features --features cli,query
 	$(CARGO) build --release -p iotlake-benches
 	target/release/growth $(ARGUMENTS)
+
+## slowest: a search for sources that cost more than their bytes, of so many seconds; fails if one costs ten times what the
+## bytes of `ragged` do. Counts instructions with valgrind. BUDGET=3600
+slowest:
+	$(CARGO) build --profile figures -p iotlake-benches --bin slowest
+	target/figures/slowest search $(or $(BUDGET),600) $(ARGUMENTS)
 
 ## venv: what tests need of Python and Node: readers of a lake, servers that stand in for AWS, and clients of the
 ## onboarding API. Environments of their own, for they want different versions of the same packages

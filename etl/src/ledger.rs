@@ -491,9 +491,14 @@ fn name_hash(source_name: &str) -> String {
 }
 
 impl Receipt {
+    /// The keys of the source's files.
+    pub(crate) fn keys(&self) -> impl Iterator<Item = &str> {
+        self.outputs.iter().chain(&self.rejects).map(|output| output.key.as_str())
+    }
+
     /// Whether the file under `key` is one of the source's.
     pub fn names(&self, key: &str) -> bool {
-        self.outputs.iter().chain(&self.rejects).any(|output| output.key == key)
+        self.keys().any(|named| named == key)
     }
 
     /// Keys under which a run that was stopped long ago may still leave a file, which is none of the source's: those of

@@ -11,7 +11,7 @@
 use crate::authority;
 use crate::fast;
 use crate::options::Limits;
-use crate::records::{self, Scan};
+use crate::records::{self, Broken, Scan};
 use crate::reject::{Gather, Reason, Reject};
 use crate::resume::Resume;
 use crate::tree::{NodeId, Tree};
@@ -50,7 +50,9 @@ pub(crate) struct Batch {
     /// Rejects, numbered the same way, with absolute offsets; lines are not known here.
     pub(crate) rejects: Vec<Reject>,
     reject_bytes: usize,
-    /// Bytes looked at for the ends of rejects, and to find where reading goes on.
+    /// The record that turned out to be broken last.
+    broken: Broken,
+    /// Bytes of records that the fast path did not decide, and those looked at to find where reading goes on.
     pub(crate) scanned: u64,
 }
 
@@ -63,6 +65,7 @@ impl Batch {
             records: Vec::new(),
             rejects: Vec::new(),
             reject_bytes: 0,
+            broken: Broken::NOWHERE,
             scanned: 0,
         }
     }
@@ -98,7 +101,7 @@ impl Batch {
             }
             self.tree.relieve();
             let begin = cursor.at;
-            if first == b'{' {
+            if first == b'{' && !self.broken.knows(base + begin as u64) {
                 self.tree.begin();
                 match fast::record(&mut self.tree, bytes, begin) {
                     Ok(end) if end - begin <= self.limits.record_bytes => {
@@ -127,8 +130,10 @@ impl Batch {
         let most = begin.saturating_add(self.limits.record_bytes);
         let limit = bytes.len().min(most);
         let ends_here = limit == most || is_last;
-        let (error, reason) = match records::value(&bytes[..limit], begin, ends_here) {
+        let (scan, looked_at) = self.broken.value(&bytes[..limit], base, begin, ends_here);
+        let (error, reason) = match scan {
             Scan::End(end) => {
+                self.scanned += looked_at as u64;
                 match authority::record(&bytes[begin..end]) {
                     Ok(fields) => {
                         self.tree.begin();
@@ -152,7 +157,7 @@ impl Batch {
             None if is_last => bytes.len(),
             None => return Some(Stop::Skip { resume, reason }),
         };
-        self.scanned += (error.max(place) - begin) as u64;
+        self.scanned += looked_at.max(place - begin) as u64;
         self.reject(bytes, base, begin, place, reason);
         cursor.resume(bytes, place);
         None

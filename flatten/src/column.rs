@@ -242,18 +242,6 @@ impl Cells {
         from + rest[..most.min(rest.len())].partition_point(|other| *other < row)
     }
 
-    /// Appends the cells of those rows of `other` that are in `stretches`, which ascend; their rows are counted within
-    /// the stretches.
-    pub(crate) fn gather(&mut self, other: &Cells, stretches: &[Range<u32>]) {
-        let (mut end, mut place) = (0, 0);
-        for rows in stretches {
-            let begin = other.seek(end, rows.start);
-            end = other.seek(begin, rows.end);
-            self.push_range(other, begin..end, rows.start, place);
-            place += rows.end - rows.start;
-        }
-    }
-
     /// Appends cell `at` of `from` as a cell of `row`.
     pub(crate) fn push_from(&mut self, row: u32, from: &Cells, at: usize) {
         match &from.values {

@@ -14,6 +14,7 @@ mod chunk;
 mod dictionary;
 mod file;
 mod index;
+mod stretches;
 mod summary;
 
 use std::borrow::Cow;
@@ -40,6 +41,7 @@ use crate::path::Kind;
 use crate::reject::Reject;
 use crate::schema::{Schema, TableColumn};
 use chunk::{Chunk, Column, Content, PAGE_BYTES, PAGE_ROWS, Scattered, Scratch};
+use stretches::Stretches;
 
 pub use file::FileWriter;
 pub use summary::{Bound, ColumnSummary, EncodedFile};
@@ -123,6 +125,7 @@ impl Encoder<'_> {
         schema: &Schema,
     ) -> Result<EncodedFile, EncodeError> {
         let records = stretches.iter().flat_map(|rows| &part.records[rows.start as usize..rows.end as usize]);
+        let stretches = &Stretches::new(stretches);
         let mut ready = self.lineage(records.map(|record| *record as i64));
         if let Some(cells) = part.overflow() {
             ready.extend(Source::of_rows(overflow, cells, Kind::Json, stretches));
@@ -144,7 +147,7 @@ impl Encoder<'_> {
             }
         }
         let described = serde_json::to_string(&described).expect("columns are JSON");
-        self.write(part, &ready, stretches.iter().map(|rows| rows.len()).sum(), described)
+        self.write(part, &ready, stretches.count(), described)
     }
 
     /// The file of the rejects of a part, with the columns of [`layout::REJECTS`].
@@ -302,21 +305,16 @@ impl<'a> Source<'a> {
         field: impl Fn() -> Arc<Field>,
         cells: &'a Cells,
         kind: Kind,
-        stretches: &'a [Range<u32>],
+        stretches: &'a Stretches<'a>,
     ) -> Option<Source<'a>> {
-        if let [rows] = stretches {
+        if let Some(rows) = stretches.single() {
             let begin = cells.seek(0, rows.start);
             let range = begin..cells.seek(begin, rows.end);
             let column = || Column::of_range(field(), cells, range.clone(), rows.start as usize);
             return (!range.is_empty()).then(|| Source::Ready(column()));
         }
-        let mut at = 0;
-        let mut has_value = |rows: &Range<u32>| {
-            at = cells.seek(at, rows.start);
-            cells.rows.get(at).is_some_and(|row| *row < rows.end)
-        };
         let scattered = || Scattered { field: field(), kind, cells, stretches };
-        stretches.iter().any(&mut has_value).then(|| Source::Scattered(scattered()))
+        stretches.meet(&cells.rows).next().map(|_| Source::Scattered(scattered()))
     }
 
     fn field(&self) -> &Arc<Field> {

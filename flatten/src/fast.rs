@@ -261,6 +261,7 @@ impl<'a> Pass<'a> {
             return Err(Unsure);
         };
         self.at = end;
+        self.tree.work += (end - begin) as u64;
         std::str::from_utf8(&self.bytes[begin..end]).map_err(|_| Unsure)
     }
 

@@ -58,6 +58,9 @@ pub struct Flattener {
     cursor: Cursor,
     /// Length of the buffer at which reading is worth another try.
     enough: usize,
+    /// Whether a part ended within the buffer because it had enough rows or rejects: then pieces of it do not fit into
+    /// parts, and reading them side by side would be in vain, again and again.
+    is_dense: bool,
     skipping: Option<Skipping>,
     lines: Lines,
     /// Records in earlier parts.
@@ -116,6 +119,7 @@ impl Flattener {
             base: 0,
             cursor: start,
             enough: 0,
+            is_dense: false,
             skipping: None,
             lines: Lines { counted_to: 0, line: 1 },
             records: 0,
@@ -236,7 +240,8 @@ impl Flattener {
             }
             match self.read_batches(is_last) {
                 Stop::NeedMore => break,
-                Stop::Limit | Stop::Full => {
+                stop @ (Stop::Limit | Stop::Full) => {
+                    self.is_dense |= stop == Stop::Full;
                     let begin = self.base + self.cursor.at as u64;
                     self.close_part(begin, sink)?;
                     self.window_end = (begin / self.part_bytes + 1).saturating_mul(self.part_bytes);
@@ -256,6 +261,7 @@ impl Flattener {
         self.buffer.drain(..self.cursor.at);
         self.base += self.cursor.at as u64;
         self.cursor.at = 0;
+        self.is_dense = false;
         self.enough = self.block_bytes().max(2 * self.buffer.len());
     }
 
@@ -301,7 +307,7 @@ impl Flattener {
         }
         let length = end.saturating_sub(self.cursor.at);
         // The first piece has to begin at a record for its batch to count.
-        let begins = self.buffer.get(self.cursor.at) == Some(&b'{');
+        let begins = self.buffer.get(self.cursor.at) == Some(&b'{') && !self.is_dense;
         if self.pieces.is_empty() || length < self.options.chunk_bytes || !begins || self.cursor.in_array {
             return 0;
         }

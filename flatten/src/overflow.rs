@@ -46,6 +46,11 @@ impl Overflow {
         keys.into_iter().fold(TOP, |place, key| self.objects.ensure(place, key))
     }
 
+    /// The object that `key` leads to from `object`.
+    pub(crate) fn object_in(&mut self, object: u32, key: &str) -> u32 {
+        self.objects.ensure(object, key)
+    }
+
     /// Adds a field of `object`, whose value `write` writes.
     pub(crate) fn push(&mut self, row: u32, object: u32, key: &str, write: impl FnOnce(&mut Vec<u8>)) {
         self.bytes.extend_from_slice(key.as_bytes());

@@ -44,13 +44,72 @@ pub fn value(bytes: &[u8], begin: usize, is_last: bool) -> Scan {
 
 /// The same for a value inside `depth` open brackets.
 pub fn nested_value(bytes: &[u8], begin: usize, is_last: bool, depth: usize) -> Scan {
-    let room = MAX_DEPTH.saturating_sub(depth);
-    let mut scanner = Scanner { bytes, at: begin, is_last, open: [false; MAX_DEPTH], depth: 0, room };
-    match scanner.run() {
-        Ok(()) => Scan::End(scanner.at),
-        Err(Stop::Error) => Scan::Error(scanner.at),
-        Err(Stop::TooDeep) => Scan::TooDeep(scanner.at),
-        Err(Stop::Incomplete) => Scan::Incomplete,
+    Scanner::new(bytes, begin, is_last, depth).scan()
+}
+
+/// How far a value was followed that turned out to be broken, and what was open there. Reading may go on at a bracket
+/// inside of it, and what begins with that one looks the same up to there: nobody has to look at it again.
+#[derive(Debug, Clone)]
+pub(crate) struct Broken {
+    /// The offset in the source of the byte that cannot belong to it, or at which a value was due; 0 if nothing is known.
+    at: u64,
+    /// Whether that byte cannot belong to what is inside either. One bracket too many may, and so may bytes behind as many
+    /// as a record may have.
+    is_error: bool,
+    depth: usize,
+    open: [bool; MAX_DEPTH],
+    /// The offsets in the source of the brackets that were open.
+    begins: [u64; MAX_DEPTH],
+}
+
+impl Broken {
+    /// Nothing is known.
+    pub(crate) const NOWHERE: Broken =
+        Broken { at: 0, is_error: false, depth: 0, open: [false; MAX_DEPTH], begins: [0; MAX_DEPTH] };
+
+    /// Whether something is known of a value that begins at this offset in the source.
+    #[inline]
+    pub(crate) fn knows(&self, begin: u64) -> bool {
+        begin < self.at && self.level(begin).is_some()
+    }
+
+    fn level(&self, begin: u64) -> Option<usize> {
+        self.begins[..self.depth].binary_search(&begin).ok()
+    }
+
+    /// The same as [`value`], for bytes that begin at `base` in the source, and takes note of what is broken; with the
+    /// number of bytes that were looked at.
+    pub(crate) fn value(&mut self, bytes: &[u8], base: u64, begin: usize, is_last: bool) -> (Scan, usize) {
+        let mut scanner = Scanner::new(bytes, begin, is_last, 0);
+        let mut from = begin;
+        if self.knows(base + begin as u64)
+            && let Some(level) = self.level(base + begin as u64)
+        {
+            from = (self.at - base) as usize;
+            if self.is_error {
+                return (Scan::Error(from), 0);
+            }
+            // There is room for as many brackets as are no longer around it, and for as many bytes.
+            scanner.depth = self.depth - level;
+            scanner.at = from;
+            for place in 0..scanner.depth {
+                scanner.open[place] = self.open[level + place];
+                scanner.begins[place] = (self.begins[level + place] - base) as usize;
+            }
+        }
+        let scan = scanner.scan();
+        let looked_at = scanner.at - from;
+        let is_error = matches!(scan, Scan::Error(_));
+        let (at, depth) = if is_error { (scanner.at, scanner.depth) } else { scanner.due };
+        let is_broken = is_error || matches!(scan, Scan::TooDeep(_)) || (scan == Scan::Incomplete && is_last);
+        if is_broken && depth > 1 {
+            (self.at, self.is_error) = (base + at as u64, is_error);
+            (self.depth, self.open) = (depth, scanner.open);
+            for place in 0..depth {
+                self.begins[place] = base + scanner.begins[place] as u64;
+            }
+        }
+        (scan, looked_at)
     }
 }
 
@@ -66,15 +125,37 @@ struct Scanner<'a> {
     is_last: bool,
     /// For each open bracket whether it is an object's.
     open: [bool; MAX_DEPTH],
+    /// Where they are.
+    begins: [usize; MAX_DEPTH],
     depth: usize,
+    /// Where a value was due last, and how many brackets were open. Those still are where they were noted: one that was
+    /// closed since is not overwritten before the next value is due.
+    due: (usize, usize),
     /// How many brackets may be open at once.
     room: usize,
 }
 
 impl Scanner<'_> {
+    /// At a value inside `depth` open brackets.
+    fn new(bytes: &[u8], begin: usize, is_last: bool, depth: usize) -> Scanner<'_> {
+        let room = MAX_DEPTH.saturating_sub(depth);
+        let (open, begins) = ([false; MAX_DEPTH], [0; MAX_DEPTH]);
+        Scanner { bytes, at: begin, is_last, open, begins, depth: 0, due: (begin, 0), room }
+    }
+
+    fn scan(&mut self) -> Scan {
+        match self.run() {
+            Ok(()) => Scan::End(self.at),
+            Err(Stop::Error) => Scan::Error(self.at),
+            Err(Stop::TooDeep) => Scan::TooDeep(self.at),
+            Err(Stop::Incomplete) => Scan::Incomplete,
+        }
+    }
+
     fn run(&mut self) -> Result<(), Stop> {
         loop {
             // A value is due here.
+            self.due = (self.at, self.depth);
             let is_open = match self.peek()? {
                 b'{' => {
                     self.enter(true)?;
@@ -147,6 +228,7 @@ impl Scanner<'_> {
             return Err(Stop::TooDeep);
         }
         self.open[self.depth] = is_object;
+        self.begins[self.depth] = self.at;
         self.depth += 1;
         self.at += 1;
         Ok(())
@@ -294,6 +376,40 @@ mod tests {
         let nested = |depth| format!("{}{}", "[".repeat(depth), "]".repeat(depth));
         assert_eq!(scan(&nested(64)), Scan::End(128));
         assert_eq!(scan(&nested(65)), Scan::TooDeep(64));
+    }
+
+    #[test]
+    fn what_is_known_of_a_broken_value_says_the_same_as_looking_again() {
+        let deep = format!("{}{{}}{}", "{\"a\":[1,[],".repeat(40), "]}".repeat(40));
+        let closes = format!("{}{}", "[{\"a\":".repeat(40), "1}]".repeat(33));
+        for text in [&deep, &closes, "{\"a\":[{\"b\":1},{\"c\":[x", "[[[[{\"a\":1,{", "{\"a\":{\"b\":[1,2}}"]
+        {
+            let mut broken = Broken::NOWHERE;
+            for (begin, _) in text.match_indices(['{', '[']) {
+                // As if all before it were forgotten.
+                let bytes = &text.as_bytes()[begin..];
+                let (known, _) = broken.value(bytes, 1000 + begin as u64, 0, true);
+                let again = value(bytes, 0, true);
+                assert_eq!(known, again, "{text} from {begin}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_value_without_an_end_is_followed_from_where_it_was_left() {
+        let text =
+            format!("{}\"x\":[1,{{}},\"yy\"]", "{\"a\":[{\"b\":2},".repeat(5) + &"{\"c\":".repeat(5) + "{");
+        for cut in 0..text.len() {
+            let mut broken = Broken::NOWHERE;
+            assert_eq!(
+                broken.value(&text.as_bytes()[..cut], 9, 0, true).0,
+                value(&text.as_bytes()[..cut], 0, true)
+            );
+            for (begin, _) in text[..cut].match_indices(['{', '[']) {
+                let (known, _) = broken.value(text.as_bytes(), 9, begin, true);
+                assert_eq!(known, value(text.as_bytes(), begin, true), "{cut}, from {begin}");
+            }
+        }
     }
 
     #[test]

@@ -26,7 +26,6 @@ use crate::options::Limits;
 use crate::overflow::Overflow;
 use crate::path::{Kind, Path};
 use crate::schema::Schema;
-use crate::trie::TOP;
 use id::ColumnId;
 pub(crate) use id::NodeId;
 use shape::Node;
@@ -68,8 +67,9 @@ pub(crate) struct Tree {
     overflow: HashMap<NodeId, Overflow>,
     /// Nodes to whose overflow the current record has added.
     overflowed: Vec<NodeId>,
-    /// An object and its place in the overflow of the record itself: the one that was needed last.
-    place_of_record: (NodeId, u32),
+    /// The places of objects in the overflow of the record itself, as far as they were needed: those of a record mostly
+    /// share what is around them, and have it once.
+    places_of_record: HashMap<NodeId, u32>,
     /// Columns the current record has added a cell to.
     touched: Vec<ColumnId>,
     pub(crate) numbers: Numbers,
@@ -84,7 +84,7 @@ pub(crate) struct Tree {
     spilled: bool,
     /// The same for the current record.
     spilled_now: bool,
-    /// Nodes looked at, and values moved, to make room.
+    /// Nodes looked at, and values moved, to make room; bytes of values that were looked at as a whole.
     pub(crate) work: u64,
 }
 
@@ -103,7 +103,7 @@ impl Tree {
             remembered: 0,
             overflow: HashMap::default(),
             overflowed: Vec::new(),
-            place_of_record: (NodeId::ROOT, TOP),
+            places_of_record: HashMap::default(),
             touched: Vec::new(),
             numbers,
             serial: 0,

@@ -231,8 +231,9 @@ impl Session {
             }
             Ok(Listed::Gone) => self.lose(&format!("{}: the folder is gone", self.folder.root().display())),
             Err(error) => {
-                let causes = iotlake::error::causes(&error).join(": ");
-                self.lose(&format!("{error}: {causes}"));
+                let mut reasons = vec![error.to_string()];
+                reasons.extend(iotlake::error::causes(&error));
+                self.lose(&reasons.join(": "));
             }
         }
         self.next_listing = Instant::now() + self.interval();

@@ -6,6 +6,8 @@
 //! effect, and until then writes nothing that the newer does not know of; a record is made only where no receipt of its
 //! revision or a higher one stands; nothing is removed before a receipt stands that does not name it.
 
+use std::collections::HashSet;
+
 use iotlake_flatten::Schema;
 
 use super::attempt::{self, Attempt, Basis, Record, Way};
@@ -301,7 +303,8 @@ impl Hold<'_> {
             let State::Recorded(open) = &self.state else { return Ok(()) };
             let key = self.key(open.record.revision);
             let mut record = open.record.clone();
-            record.keys.extend(keys.iter().filter(|key| !open.record.keys.contains(*key)).cloned());
+            let known: HashSet<&String> = open.record.keys.iter().collect();
+            record.keys.extend(keys.iter().filter(|key| !known.contains(key)).cloned());
             if self.way.is_fixed {
                 record.columns = record.columns.or(Some(self.basis.columns));
             }

@@ -5,6 +5,8 @@
 //! metadata names the source. Whatever else is there stays, and is told of: a receipt that somebody made up deletes
 //! nothing of anybody else's.
 
+use std::collections::HashSet;
+
 use super::error::PipelineError;
 use super::outcome::Remark;
 use crate::digest::source_hash;
@@ -30,9 +32,11 @@ impl Sweep<'_> {
         &mut self,
         keys: impl IntoIterator<Item = &'k String>,
     ) -> Result<bool, PipelineError> {
+        let receipt = self.receipt;
+        let named: HashSet<&str> = receipt.keys().collect();
         let mut is_swept = true;
         for key in keys {
-            if !self.receipt.names(key) {
+            if !named.contains(key.as_str()) {
                 is_swept &= self.remove_one(key)?;
             }
         }

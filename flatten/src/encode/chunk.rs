@@ -29,6 +29,7 @@ use parquet::schema::types::ColumnDescPtr;
 use super::bits;
 use super::dictionary::{Dictionary, Worth};
 use super::index::{self, End, PageBounds, PageSpan};
+use super::stretches::Stretches;
 use super::{Compression, EncodeError};
 use crate::column::{Cells, Texts, Values};
 use crate::path::Kind;
@@ -55,8 +56,8 @@ pub(super) struct Scattered<'a> {
     pub(super) field: Arc<Field>,
     pub(super) kind: Kind,
     pub(super) cells: &'a Cells,
-    /// The rows of the part that are the rows of the row group, ascending.
-    pub(super) stretches: &'a [Range<u32>],
+    /// The rows of the part that are the rows of the row group.
+    pub(super) stretches: &'a Stretches<'a>,
 }
 
 /// The values of a column, without gaps.
@@ -149,12 +150,7 @@ impl Scattered<'_> {
     /// As [`Column::text_bytes`].
     pub(super) fn text_bytes(&self) -> usize {
         let Values::Text(texts) = &self.cells.values else { return 0 };
-        let mut begin = 0;
-        let sizes = self.stretches.iter().map(|rows| {
-            begin = self.cells.seek(begin, rows.start);
-            let end = self.cells.seek(begin, rows.end);
-            texts.size(&(begin..end))
-        });
+        let sizes = self.stretches.meet(&self.cells.rows).map(|meeting| texts.size(&meeting.cells));
         sizes.sum()
     }
 
@@ -170,7 +166,7 @@ impl Scattered<'_> {
         let Scattered { field, kind, cells, stretches } = self;
         let mut gathered = scratch.gathered[*kind as usize].take().unwrap_or_else(|| Cells::new(*kind));
         gathered.clear();
-        gathered.gather(cells, stretches);
+        stretches.gather(cells, &mut gathered);
         let column = Column::of_range(field.clone(), &gathered, 0..gathered.len(), 0);
         let chunk = column.write(rows, is_indexed, descriptor, codec, scratch);
         scratch.gathered[*kind as usize] = Some(gathered);

@@ -120,7 +120,7 @@ impl Tree {
     /// Forgets what depends on the records of one part, but for the cells.
     fn reset(&mut self) {
         self.overflow.clear();
-        self.place_of_record = (NodeId::ROOT, crate::trie::TOP);
+        self.places_of_record.clear();
         self.filled = 0;
         self.fitted = 0;
         self.rows = 0;

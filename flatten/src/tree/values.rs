@@ -114,13 +114,17 @@ impl Tree {
 
     /// The place of the object at `node` in the overflow of the record itself.
     fn place_in_record(&mut self, node: NodeId) -> u32 {
-        let (last, place) = self.place_of_record;
-        if last == node {
-            return place;
+        if node == NodeId::ROOT {
+            return TOP;
         }
-        let path = self.path(node);
-        let place = self.overflow.entry(NodeId::ROOT).or_default().object(path.keys());
-        self.place_of_record = (node, place);
+        if let Some(place) = self.places_of_record.get(&node) {
+            return *place;
+        }
+        self.work += 1;
+        let above = self.place_in_record(self.nodes[node].parent);
+        let overflow = self.overflow.entry(NodeId::ROOT).or_default();
+        let place = overflow.object_in(above, &self.nodes[node].key);
+        self.places_of_record.insert(node, place);
         place
     }
 

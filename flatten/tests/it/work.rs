@@ -106,6 +106,50 @@ fn garbage_on_one_line_is_looked_at_once() {
 }
 
 #[test]
+fn parts_that_end_early_are_not_read_again_by_every_thread() {
+    // Eight parts end within what eight threads read at once, and each piece would fill one.
+    let options = Options { threads: 8, chunk_bytes: 256 << 10, ..Options::default() };
+    let (work, parts) = work(&"{x}\n".repeat(1_000_000), options);
+    assert!(parts.len() > 10 && work <= 2.5, "{work:.2} for a byte, {} parts", parts.len());
+}
+
+#[test]
+fn lines_that_each_begin_a_record_inside_of_the_one_before() {
+    let filler = "1,".repeat(100);
+    let parts = holds("lines", 3.0, |times| format!("{{\"a\":[{filler}\n").repeat(3000 * times));
+    assert_eq!(parts.iter().map(|part| part.rejects.len()).sum::<usize>(), 6000);
+    holds("lines that end in an error", 3.0, |times| {
+        (format!("{{\"a\":[{filler}\n").repeat(30) + "x\n").repeat(100 * times)
+    });
+}
+
+#[test]
+fn records_that_never_end_inside_of_each_other() {
+    // Each is larger than a record may be, and the next begins on its second line.
+    let limits = Limits { record_bytes: 200_000, ..Limits::default() };
+    let fields: String = (0..12_000).map(|at| format!("\"k{at}\":{at},")).collect();
+    let text = ("{\"a\":\n".repeat(60) + "{" + &fields + &fields + "\n").repeat(5);
+    let (work, parts) = work(&text, Options { limits, ..blocks() });
+    assert!(work <= 4.0, "{work:.2} for a byte");
+    assert_eq!(parts.iter().map(|part| part.rejects.len()).sum::<usize>(), 305);
+}
+
+#[test]
+fn objects_without_room_that_share_what_is_around_them() {
+    // Once there is no room for columns: objects below sixty keys that are the same in every record.
+    let many: String = (0..9000).map(|at| format!("{{\"c{at}\":1}}\n")).collect();
+    holds("shared", 2.0, |times| {
+        let mut text = many.clone();
+        for at in 0..3000 * times {
+            let fields: Vec<_> =
+                (0..50).map(|field| format!("\"o{}\":{{\"x\":1}}", at % 7 + field)).collect();
+            writeln!(text, "{}{{{}}}{}", "{\"k\":".repeat(60), fields.join(","), "}".repeat(60)).unwrap();
+        }
+        text
+    });
+}
+
+#[test]
 fn records_that_are_taken_back_cost_what_they_brought() {
     // Many objects have overflow; then records that fail on the fast path, behind a key that has no place.
     let many: String = (0..20_000).map(|at| format!("{{\"o{at}\":{{\"x\":1,\"y\":2}}}}\n")).collect();

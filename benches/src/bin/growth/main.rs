@@ -1,7 +1,11 @@
-//! How the cost of a backfill grows: with bytes, with columns that stay empty, with the number of objects.
+//! How cost grows: with bytes, with columns that stay empty, with the number of objects, of partitions, of outputs.
 //!
-//! Runs the `iotlake` beside this binary as a process of its own and prints what the kernel counted for it; a table and a
-//! chart for each question. Build both with `cargo build --release -p iotlake -p iotlake-benches`, or use `make growth`.
+//! Runs the `iotlake` beside this binary as a process of its own and prints what the kernel counted for it. Questions about
+//! one source have a chart each; those about whole lakes ([`lakes`]) end with the exponent with which each cost grows, and
+//! with an error where one grows faster than what it is asked about. Build both with
+//! `cargo build --release -p iotlake -p iotlake-benches`, or use `make growth`.
+
+mod lakes;
 
 use std::error::Error;
 use std::fmt::Write as _;
@@ -26,6 +30,15 @@ struct Arguments {
     /// Most objects.
     #[arg(long, default_value_t = 10_000)]
     objects: u32,
+    /// Most files of a lake, partitions of a table, and tenfold the most outputs of a source, for the questions about lakes.
+    #[arg(long, default_value_t = 10_000)]
+    files: u32,
+    /// The only question to ask: bytes, columns, objects, files, partitions or outputs.
+    #[arg(long)]
+    only: Option<String>,
+    /// The program, where it is not beside this one.
+    #[arg(long)]
+    program: Option<PathBuf>,
     /// Runs of each, of which the median counts.
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..))]
     rounds: u32,
@@ -52,40 +65,56 @@ fn main() -> Result<(), Box<dyn Error>> {
     let arguments = Arguments::parse();
     fs::create_dir_all(&arguments.work)?;
     fs::create_dir_all(&arguments.charts)?;
-    by_bytes(&arguments)?;
-    by_columns(&arguments)?;
-    by_objects(&arguments)?;
+    type Question = fn(&Arguments) -> Result<(), Box<dyn Error>>;
+    let questions: [(&str, Question); 6] = [
+        ("bytes", by_bytes),
+        ("columns", by_columns),
+        ("objects", by_objects),
+        ("files", lakes::by_files),
+        ("partitions", lakes::by_partitions),
+        ("outputs", lakes::by_outputs),
+    ];
+    for (name, question) in questions {
+        if arguments.only.as_deref().is_none_or(|only| only == name) {
+            question(&arguments)?;
+        }
+    }
     fs::remove_dir_all(&arguments.work)?;
     Ok(())
+}
+
+/// Runs the program with these arguments.
+fn run(arguments: &Arguments, words: &[&str]) -> Result<Cost, Box<dyn Error>> {
+    let program = match &arguments.program {
+        Some(program) => program.clone(),
+        None => std::env::current_exe()?.with_file_name("iotlake"),
+    };
+    let begun = Instant::now();
+    let mut child = Command::new(&program)
+        .args(words)
+        .stdout(Stdio::null())
+        .spawn()
+        .map_err(|error| format!("{}: {error}", program.display()))?;
+    let used = child.wait4()?;
+    if !used.status.success() {
+        return Err(format!("`iotlake {}` failed", words.join(" ")).into());
+    }
+    let cpu = used.rusage.utime + used.rusage.stime;
+    Ok(Cost {
+        cpu: cpu.as_secs_f64(),
+        wall: begun.elapsed().as_secs_f64(),
+        peak: used.rusage.maxrss as f64 / 1e6,
+    })
 }
 
 /// Backfills `source` into a new lake; the run with the median of CPU time.
 fn backfill(arguments: &Arguments, source: &Path, options: &[&str]) -> Result<Cost, Box<dyn Error>> {
     let lake = arguments.work.join("lake");
-    let program = std::env::current_exe()?.with_file_name("iotlake");
+    let (source, lake_word) = (source.to_string_lossy(), lake.to_string_lossy());
     let mut costs = Vec::new();
     for _ in 0..arguments.rounds {
-        let begun = Instant::now();
-        let mut child = Command::new(&program)
-            .arg("backfill")
-            .arg(source)
-            .arg("--lake")
-            .arg(&lake)
-            .arg("--quiet")
-            .args(options)
-            .stdout(Stdio::null())
-            .spawn()
-            .map_err(|error| format!("{}: {error}", program.display()))?;
-        let used = child.wait4()?;
-        if !used.status.success() {
-            return Err(format!("the backfill of {} failed", source.display()).into());
-        }
-        let cpu = used.rusage.utime + used.rusage.stime;
-        costs.push(Cost {
-            cpu: cpu.as_secs_f64(),
-            wall: begun.elapsed().as_secs_f64(),
-            peak: used.rusage.maxrss as f64 / 1e6,
-        });
+        let words = [&["backfill", &source, "--lake", &lake_word, "--quiet"], options].concat();
+        costs.push(run(arguments, &words)?);
         fs::remove_dir_all(&lake)?;
     }
     costs.sort_by(|a, b| a.cpu.total_cmp(&b.cpu));
@@ -93,7 +122,8 @@ fn backfill(arguments: &Arguments, source: &Path, options: &[&str]) -> Result<Co
 }
 
 fn by_bytes(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
-    println!("| bytes | CPU s | CPU s per GB | wall s | peak MB |\n|---|---|---|---|---|");
+    println!("| bytes | CPU s | CPU s per GB | wall s | peak MB | convert: CPU s per GB | peak MB |");
+    println!("|---|---|---|---|---|---|---|");
     let (mut per_gb, mut peaks) = (Series::new("CPU s per GB"), Series::new("peak memory, 100 MB"));
     for bytes in [10_000_000, 100_000_000, 1_000_000_000, 4_000_000_000] {
         if bytes > arguments.bytes {
@@ -105,13 +135,19 @@ fn by_bytes(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
         out.flush()?;
         let cost = backfill(arguments, &source, &["--partition-by", "event:ts"])?;
         let gb = bytes as f64 / 1e9;
+        let file = arguments.work.join("kit.parquet");
+        let (from, to) = (source.to_string_lossy(), file.to_string_lossy());
+        let converted = run(arguments, &["convert", &from, &to, "--quiet", "--force"])?;
+        fs::remove_file(&file)?;
         println!(
-            "| {} MB | {:.2} | {:.2} | {:.2} | {:.0} |",
+            "| {} MB | {:.2} | {:.2} | {:.2} | {:.0} | {:.2} | {:.0} |",
             bytes / 1_000_000,
             cost.cpu,
             cost.cpu / gb,
             cost.wall,
-            cost.peak
+            cost.peak,
+            converted.cpu / gb,
+            converted.peak
         );
         per_gb.push(bytes as f64 / 1e6, cost.cpu / gb);
         peaks.push(bytes as f64 / 1e6, cost.peak / 100.0);
