@@ -94,3 +94,4 @@ pub mod storage;
 pub mod turns;
 pub mod twin;
 pub mod view;
+pub mod watch;

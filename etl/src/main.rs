@@ -23,6 +23,7 @@ fn main() -> ExitCode {
 fn run(command: Command) -> Outcome {
     match command {
         Command::Backfill(arguments) => cli::backfill::run(arguments),
+        Command::Watch(arguments) => cli::watch::run(arguments),
         #[cfg(feature = "query")]
         Command::Query(arguments) => cli::query::run(arguments),
         #[cfg(feature = "query")]

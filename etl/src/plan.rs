@@ -252,12 +252,12 @@ pub fn plan(storage: &dyn Storage, selection: &Selection, options: &PlanOptions)
             let mut unlisted = Vec::new();
             let mut visit = |meta: crate::storage::ObjectMeta| {
                 let relative = &meta.key[folder.len()..];
-                if relative.split('/').any(|part| part.starts_with(['_', '.'])) {
+                if is_hidden(relative) {
                     plan.hidden += 1;
                 } else {
                     found = true;
                     let known_as = options.known_as.as_ref();
-                    let source_name = known_as.map(|uri| format!("{}/{relative}", uri.trim_end_matches('/')));
+                    let source_name = known_as.map(|uri| name_below(uri, relative));
                     plan.consider(storage, meta, source_name, options, &mut hours);
                 }
                 Ok(())
@@ -285,8 +285,31 @@ pub fn plan(storage: &dyn Storage, selection: &Selection, options: &PlanOptions)
     Ok(plan)
 }
 
+/// Whether a key, relative to the folder that is ingested, counts as no source: its name, or that of a folder above it,
+/// begins with `_` or `.`.
+pub fn is_hidden(relative: &str) -> bool {
+    relative.split('/').any(|part| part.starts_with(['_', '.']))
+}
+
+/// The name of a source under this key in a folder that came from `uri`.
+pub(crate) fn name_below(uri: &str, relative: &str) -> String {
+    format!("{}/{relative}", uri.trim_end_matches('/'))
+}
+
+/// Checks that every key tells its hour.
+///
+/// # Errors
+/// [`PlanError::NoHour`].
+pub fn check_hours(sources: &[SourceObject]) -> Result<(), PlanError> {
+    let mut hours = HourCheck { total: sources.len() as u64, ..HourCheck::default() };
+    for source in sources.iter().filter(|source| source.hour.is_none()) {
+        hours.note(&source.name);
+    }
+    hours.check()
+}
+
 impl Unlisted {
-    fn new(uri: &str, error: &StorageError) -> Unlisted {
+    pub(crate) fn new(uri: &str, error: &StorageError) -> Unlisted {
         let causes = crate::error::causes(error);
         let message = [error.to_string()].into_iter().chain(causes).collect::<Vec<_>>().join(": ");
         Unlisted { uri: uri.to_owned(), message, hint: error.hint().map(str::to_owned) }

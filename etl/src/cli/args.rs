@@ -1,5 +1,7 @@
 //! What can be typed. What is meant by it, each command decides in its own file.
 
+mod ingest;
+
 use std::ffi::OsString;
 use std::fmt;
 use std::path::PathBuf;
@@ -11,9 +13,11 @@ use clap_complete::Shell;
 
 use iotlake::decode::OnDamage;
 use iotlake::location::{CatalogChoice, Location};
-use iotlake::partition::{Partition, PartitionBy};
+use iotlake::partition::Partition;
 use iotlake::source::KeyPattern;
 use iotlake_flatten::Compression;
+
+pub use ingest::{BackfillArgs, IngestArgs, WatchArgs, WatchHow};
 
 /// Nested JSON from IoT devices into a lake of flat, hive-partitioned Parquet, and SQL over it.
 #[derive(Debug, Parser)]
@@ -35,6 +39,14 @@ pub enum Command {
         A source that is done leaves a receipt in the lake: interrupted and run again, the command does the rest; \
         run twice, it does nothing. Records that cannot become rows go to the table of rejects, with reason and bytes.")]
     Backfill(BackfillArgs),
+    /// Ingest the files of a folder as they come, until Ctrl-C
+    #[command(
+        long_about = "Ingest the files of a folder, and of those below it, as they come, until Ctrl-C.\n\n\
+        A file is taken once it has settled: its size and times were the same for --settle, or it was renamed into place. \
+        What is done leaves a receipt in the lake, as with `backfill`: killed at any point and started again, the command \
+        goes on. A file that changes after it was taken is told, and its rows stay as they are."
+    )]
+    Watch(WatchArgs),
     /// Answer questions in SQL; without one, a shell on a terminal
     #[command(long_about = "Answer questions in SQL.\n\n\
         Without one, on a terminal, it is a shell: statements end with `;`, and `.help` lists its commands. Elsewhere the \
@@ -149,79 +161,6 @@ impl fmt::Display for LakeArgs {
         write!(f, "--lake {lake}")?;
         if *catalog == CatalogChoice::Embedded { Ok(()) } else { write!(f, " --catalog {catalog}") }
     }
-}
-
-#[derive(Debug, Args)]
-pub struct BackfillArgs {
-    /// File or folder to ingest, or s3://bucket/prefix
-    #[arg(value_name = "SRC", value_hint = ValueHint::AnyPath, value_parser = location())]
-    pub source: Location,
-    #[command(flatten)]
-    pub lake: LakeArgs,
-    /// Make the database of `--catalog glue:DATABASE` if it is missing
-    #[arg(long)]
-    pub create_database: bool,
-    /// Table to ingest into
-    #[arg(long, default_value = "events")]
-    pub table: String,
-    /// Columns to declare up front: `default`, `rigado`, or a TOML file [default: those of the table, else `default`]
-    #[arg(long, value_name = "default|rigado|FILE")]
-    pub contract: Option<String>,
-    /// Which hour a row is filed under: `arrival` (the hour in the key) or `event:PATH` (a time in the record)
-    /// [default: as the table, else `arrival`]
-    #[arg(long, value_name = "arrival|event:PATH")]
-    pub partition_by: Option<PartitionBy>,
-    /// Read times without a zone at the PATH of --partition-by as UTC. A table keeps this
-    #[arg(long)]
-    pub assume_utc: bool,
-    /// Also take sources of which no record has a time at the PATH of --partition-by; such records are filed under
-    /// year=0000
-    #[arg(long)]
-    pub allow_missing_time: bool,
-    /// How keys tell their hour, such as `dt={yyyy}-{MM}-{dd}/hh={HH}/` [default: as the table, else Firehose's and
-    /// Hive's ways]
-    #[arg(long, value_name = "PATTERN")]
-    pub key_pattern: Option<KeyPattern>,
-    /// Leave out sources of hours before this, such as 2026-03-01 or 2026-03-01T05 (UTC)
-    #[arg(long, value_name = "HOUR")]
-    pub since: Option<Partition>,
-    /// Leave out sources of this hour and later
-    #[arg(long, value_name = "HOUR")]
-    pub until: Option<Partition>,
-    /// Sources read side by side [default: as many as there are cores; for sources on S3, up to four times as many].
-    /// Times --threads never more than the cores, or four times those for sources on S3
-    #[arg(long, value_name = "N")]
-    pub jobs: Option<usize>,
-    /// Threads for each source [default: the cores that --jobs leaves]
-    #[arg(long, value_name = "N")]
-    pub threads: Option<usize>,
-    /// How Parquet pages are compressed
-    #[arg(long, value_enum, default_value_t = CompressionWord::Snappy)]
-    pub compression: CompressionWord,
-    /// Where a local copy came from: the URI of SRC, such as s3://bucket/prefix
-    #[arg(long = "as", value_name = "URI", value_parser = parse_known_as)]
-    pub known_as: Option<String>,
-    /// Ingest also what looks like a copy of what was ingested before; its rows will be there twice
-    #[arg(long)]
-    pub again: bool,
-    /// Ingest sources anew, such as those that were changed since; their old rows are removed once the new ones are there
-    #[arg(long)]
-    pub replace: bool,
-    /// Refuse sources that decode to more than this, such as "64 GiB" [default: 1 TiB]
-    #[arg(long, value_name = "SIZE", value_parser = parse_size)]
-    pub max_decoded_bytes: Option<u64>,
-    /// What to do with a source whose compressed stream is damaged
-    #[arg(long, value_enum, default_value_t = OnDamageWord::Fail)]
-    pub on_damage: OnDamageWord,
-    /// Write the report of the run to this file, as JSON
-    #[arg(long, value_name = "FILE.json", value_hint = ValueHint::FilePath)]
-    pub report: Option<PathBuf>,
-    /// Print the report as JSON instead of a summary
-    #[arg(long)]
-    pub json: bool,
-    /// Print nothing but warnings and errors
-    #[arg(long, short, conflicts_with = "json")]
-    pub quiet: bool,
 }
 
 #[derive(Debug, Args)]
@@ -602,24 +541,26 @@ fn parse_size(text: &str) -> Result<u64, String> {
 fn parse_duration(text: &str) -> Result<Duration, String> {
     let text = text.trim();
     let (number, unit) = text.split_at(text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len()));
-    let seconds = match unit {
-        "s" => Some(1),
-        "m" => Some(60),
-        "h" => Some(60 * 60),
-        "d" => Some(24 * 60 * 60),
+    let milliseconds = match unit {
+        "ms" => Some(1),
+        "s" => Some(1000),
+        "m" => Some(60 * 1000),
+        "h" => Some(60 * 60 * 1000),
+        "d" => Some(24 * 60 * 60 * 1000),
         // Nothing is nothing in any unit.
         "" if number.bytes().all(|digit| digit == b'0') => Some(1),
         _ => None,
     };
-    let time = number.parse::<u64>().ok().zip(seconds).and_then(|(number, unit)| number.checked_mul(unit));
-    let time = time.filter(|seconds| *seconds <= LONGEST);
-    time.map(Duration::from_secs).ok_or_else(|| {
-        "expected a whole number and one of s, m, h, d, such as 2h, at most 100 years".to_owned()
+    let time =
+        number.parse::<u64>().ok().zip(milliseconds).and_then(|(number, unit)| number.checked_mul(unit));
+    let time = time.filter(|milliseconds| *milliseconds <= LONGEST);
+    time.map(Duration::from_millis).ok_or_else(|| {
+        "expected a whole number and one of ms, s, m, h, d, such as 2h, at most 100 years".to_owned()
     })
 }
 
-/// A hundred years, in seconds.
-const LONGEST: u64 = 100 * 366 * 24 * 60 * 60;
+/// A hundred years, in milliseconds.
+const LONGEST: u64 = 100 * 366 * 24 * 60 * 60 * 1000;
 
 #[cfg(test)]
 mod tests {
@@ -633,6 +574,7 @@ mod tests {
         for (text, expected) in [("2h", 7200), ("90m", 5400), ("1d", 86400), ("0", 0), ("7s", 7)] {
             assert_eq!(seconds(text), Ok(expected));
         }
+        assert_eq!(super::parse_duration("250ms"), Ok(Duration::from_millis(250)));
         for text in ["", "h", "2", "2 h", "-1h", "1.5h", "2w", "99999999999d"] {
             assert!(seconds(text).is_err(), "{text}");
         }

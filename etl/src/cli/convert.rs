@@ -21,7 +21,7 @@ use serde_json::json;
 use super::args::{ConvertArgs, OnDamageWord, ReportArgs};
 use super::exit::{Exit, Failure, Outcome, print, reason, warn};
 use super::whole::{WholeFile, cannot_write};
-use super::{backfill, progress, read_contract, report, units};
+use super::{cores, progress, read_contract, report, units};
 
 /// What is meant.
 struct Conversion {
@@ -54,7 +54,7 @@ enum Place {
 /// Runs the command.
 pub fn run(arguments: ConvertArgs) -> Outcome {
     let settings = Conversion::of(arguments)?;
-    backfill::use_threads(settings.threads);
+    cores::use_threads(settings.threads);
     let source_name = settings.source_name()?;
     let convert = ConvertOptions {
         source: &source_name,
@@ -127,7 +127,7 @@ impl Conversion {
             }
             None => output.with_extension("rejects.parquet"),
         };
-        let (_, threads) = backfill::split_cores(Some(1), Some(threads), 1, backfill::cores())?;
+        let (_, threads) = cores::split_cores(Some(1), Some(threads), 1, cores::cores())?;
         let input = match input {
             Location::Local(path) if is_dash(&path) => Input::Stdin,
             Location::Local(path) if is_pipe(&path) => Input::Pipe(path),

@@ -9,9 +9,11 @@ pub mod compact;
 pub mod complete;
 mod consent;
 pub mod convert;
+mod cores;
 pub mod exit;
 #[cfg(feature = "query")]
 pub mod files;
+mod ingest;
 mod limits;
 #[cfg(feature = "query")]
 pub mod page;
@@ -29,6 +31,7 @@ mod shell;
 pub mod tables;
 mod times;
 mod units;
+pub mod watch;
 mod whole;
 
 use std::io::Write;

@@ -96,6 +96,14 @@ impl Progress {
         }
     }
 
+    /// Prints something beside the bar.
+    pub fn suspend(&self, print: impl FnOnce()) {
+        match &self.shown {
+            Shown::Bar(bar) => bar.suspend(print),
+            _ => print(),
+        }
+    }
+
     /// Takes the bar away; the names of the columns that were new, sorted.
     pub fn finish(self) -> Vec<String> {
         if let Shown::Bar(bar) = &self.shown {

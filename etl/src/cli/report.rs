@@ -6,13 +6,14 @@ use std::fmt::Write;
 use iotlake::backfill::Summary;
 use iotlake::catalog::TableName;
 use iotlake::contract;
+use iotlake::location::Location;
 use iotlake::partition::PartitionBy;
 use iotlake::pipeline::Counts;
 use iotlake::plan::Plan;
 use iotlake_flatten::Contract;
-use serde_json::json;
+use serde_json::{Value, json};
 
-use super::args::BackfillArgs;
+use super::args::IngestArgs;
 use super::exit::Failure;
 use super::units::{self, bytes, count, plural};
 use super::{limits, times};
@@ -22,7 +23,8 @@ const NAMED_COLUMNS: usize = 12;
 
 /// A backfill that has ended.
 pub struct Report<'a> {
-    pub settings: &'a BackfillArgs,
+    pub from: &'a Location,
+    pub settings: &'a IngestArgs,
     pub partition_by: &'a PartitionBy,
     pub contract: &'a Contract,
     pub plan: &'a Plan,
@@ -146,20 +148,27 @@ impl Report<'_> {
         Ok(())
     }
 
-    /// For machines: all that the text says, and more of each account. Fields are only ever added.
+    /// For machines: all that the text says, and more of each account.
     pub fn to_json(&self) -> String {
-        let Report { settings, plan, summary, new_columns, seconds, .. } = self;
+        let mut text = serde_json::to_string_pretty(&self.to_value()).expect("a report is JSON");
+        text.push('\n');
+        text
+    }
+
+    /// The same as a value. Fields are only ever added.
+    pub fn to_value(&self) -> Value {
+        let Report { from, settings, plan, summary, new_columns, seconds, .. } = self;
         let counts = &summary.counts;
         let failed = summary.failed.iter().map(|(source_name, error)| {
             let mut entry = Failure::of(error).as_json();
             entry["source"] = json!(source_name);
             entry
         });
-        let report = json!({
+        json!({
             "table": settings.table,
             "lake": settings.lake.lake.to_string(),
             "catalog": settings.lake.catalog.to_string(),
-            "from": settings.source.to_string(),
+            "from": from.to_string(),
             "sources": {
                 "planned": summary.sources,
                 "done": summary.done,
@@ -186,9 +195,6 @@ impl Report<'_> {
             "seconds": seconds,
             "rows_per_second": units::rate(counts.rows, *seconds),
             "decoded_bytes_per_second": units::rate(counts.bytes_decoded, *seconds),
-        });
-        let mut text = serde_json::to_string_pretty(&report).expect("a report is JSON");
-        text.push('\n');
-        text
+        })
     }
 }

@@ -10,7 +10,7 @@ use iotlake::plan::{self, Plan, PlanError, PlanOptions, Selection};
 use iotlake::storage::Storage;
 use iotlake_flatten::Path;
 
-use super::args::BackfillArgs;
+use super::args::IngestArgs;
 use super::exit::Failure;
 use super::report::Warning;
 use super::units::{count, plural};
@@ -19,7 +19,7 @@ use super::units::{count, plural};
 const PEEKED_SOURCES: usize = 8;
 
 /// What `--partition-by` and `--assume-utc` ask for, of a table that has `there`.
-pub fn partition_by(arguments: &BackfillArgs, there: Option<PartitionBy>) -> Result<PartitionBy, Failure> {
+pub fn partition_by(arguments: &IngestArgs, there: Option<PartitionBy>) -> Result<PartitionBy, Failure> {
     let by = arguments.partition_by.clone().or(there).unwrap_or_default();
     if !arguments.assume_utc {
         return Ok(by);
@@ -50,7 +50,13 @@ pub fn plan_failure(
     // By event time every source has a place, so that there is a plan.
     let by_event = PlanOptions { partition_by: PartitionBy::Event(Path::dotted("ts")), ..options.clone() };
     let Ok(plan) = plan::plan(from, selection, &by_event) else { return failure };
-    match peeks(from, &plan).find_map(|peek| way(&peek)) {
+    hours_failure(&error, from, &plan)
+}
+
+/// That keys of `plan` do not tell their hour, with a path to partition by if its sources have one.
+pub fn hours_failure(error: &PlanError, from: &dyn Storage, plan: &Plan) -> Failure {
+    let failure = Failure::of(error);
+    match peeks(from, plan).find_map(|peek| way(&peek)) {
         Some(way) => failure.with_hint(format!(
             "{way} files each record by its own time; or say how keys tell their hour with --key-pattern, such as \
              '{{yyyy}}/{{MM}}/{{dd}}/{{HH}}/'"

@@ -12,6 +12,10 @@ use crate::storage::{ObjectMeta, StorageError, is_weak};
 /// Within how long a change may leave no trace in a file's times: two seconds on the coarsest of file systems.
 const GRAIN: Duration = Duration::from_secs(2);
 
+/// The same where times are not whole multiples of ten milliseconds, so that the clock they are of is a fine one: it ticks
+/// at least a hundred times a second.
+const FINE_GRAIN: Duration = Duration::from_millis(100);
+
 impl Pipeline<'_> {
     /// How the source differs from what its receipt says was read.
     ///
@@ -53,11 +57,20 @@ impl Pipeline<'_> {
 /// Whether a source of this length and version is certain to be the one that was read.
 fn is_same(size: u64, etag: Option<&String>, modified: Option<SystemTime>, note: &Note) -> bool {
     let Some(etag) = etag.filter(|etag| Some(*etag) == note.etag.as_ref()) else { return false };
-    let is_old = || {
-        let settled = modified.and_then(|modified| modified.checked_add(GRAIN));
-        settled.zip(note.written).is_some_and(|(settled, written)| settled < written)
-    };
-    size == note.size && (!is_weak(etag) || is_old())
+    size == note.size && (!is_weak(etag) || is_older(modified, note.written))
+}
+
+/// Whether a file that was last changed at `modified` had not been changed since when a receipt was `written`, so that a
+/// later change cannot but show in its times.
+pub(crate) fn is_older(modified: Option<SystemTime>, written: Option<SystemTime>) -> bool {
+    let settled = modified.and_then(|modified| modified.checked_add(grain(modified)));
+    settled.zip(written).is_some_and(|(settled, written)| settled < written)
+}
+
+/// Within how long a second change may leave this time as it is.
+fn grain(modified: SystemTime) -> Duration {
+    let since = modified.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    if since.subsec_nanos().is_multiple_of(10_000_000) { GRAIN } else { FINE_GRAIN }
 }
 
 #[cfg(test)]
@@ -83,5 +96,9 @@ mod tests {
         // A receipt dated ahead, or written anew with a copy of the lake, believes no other version for that.
         assert!(!same(5, "W/2", Some(at(7)), note("W/1", 4_000_000_000)));
         assert!(!is_same(5, None, None, &note("W/1", 10)));
+        // A clock that tells more than hundredths of a second.
+        let fine = |milliseconds: u64| Some(at(9) + Duration::from_micros(milliseconds * 1000 + 1));
+        assert!(same(5, "W/1", fine(890), note("W/1", 10)));
+        assert!(!same(5, "W/1", fine(910), note("W/1", 10)), "too close to tell");
     }
 }

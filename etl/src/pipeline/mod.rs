@@ -42,6 +42,7 @@ use account::Written;
 pub use account::{Columns, Counts};
 pub(crate) use attempt::ATTEMPTS;
 use attempt::{Attempt, Basis, Way};
+pub(crate) use changed::is_older;
 pub use error::PipelineError;
 use halt::Halt;
 use hold::{Hold, State};

@@ -465,6 +465,12 @@ fn version(metadata: &Metadata) -> Option<String> {
     Some(format!("{WEAK}{inode:x}-{content}.{content_ns:09}-{file}.{file_ns:09}"))
 }
 
+/// What of a [`version`] stays when a file gets another name: which it is, and when its content changed.
+pub(crate) fn content_version(etag: &str) -> Option<&str> {
+    let (content, _file) = etag.strip_prefix(WEAK)?.rsplit_once('-')?;
+    Some(content)
+}
+
 #[cfg(not(unix))]
 fn version(_: &Metadata) -> Option<String> {
     None

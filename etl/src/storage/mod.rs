@@ -24,6 +24,7 @@ use std::time::SystemTime;
 
 pub use body::Body;
 pub use error::StorageError;
+pub(crate) use local::content_version;
 pub use local::{Durability, LocalStorage};
 pub use memory::MemoryStorage;
 #[cfg(feature = "aws")]

@@ -315,3 +315,23 @@ fn a_copy_of_what_was_ingested_from_s3_is_noticed() {
         iotlake(server, &format!("backfill {} --lake s3://{bucket} --as s3://{raw}/raw", sample.display()));
     said.ended(0).says(&["nothing to do"]);
 }
+
+#[test]
+fn a_watch_into_a_lake_on_s3_begins_with_one_listing_of_receipts() {
+    let upstream = Server::shared(Kind::Ministack);
+    let bucket = upstream.bucket("lake");
+    let faults = Faults::before(upstream);
+    let watch = format!("watch {} --lake s3://{bucket} --once --settle 0 --json", sample().display());
+    let sources = |ran: &Ran| -> Value {
+        let totals: Value = serde_json::from_str(ran.out.lines().last().unwrap()).unwrap();
+        json!([totals["sources"]["done"], totals["sources"]["already_done"]])
+    };
+    let first = iotlake(faults.server(), &watch).ended(3);
+    assert_eq!(sources(&first), json!([12, 0]));
+    // Whoever asks for one source, asks first for the metadata of its receipt.
+    let denied = json!({"code": "AccessDenied", "status": 403});
+    faults.rule(&json!({"service": "s3", "operation": "HeadObject", "resource": bucket, "error": denied}));
+    let again = iotlake(faults.server(), &watch).ended(0);
+    assert_eq!(sources(&again), json!([0, 12]));
+    assert!(faults.fired().is_empty());
+}

@@ -35,25 +35,35 @@ const START: Duration = Duration::from_secs(240);
 /// Between two looks at something that is awaited.
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
-/// Runs a program until it ends or this side's end of the pipe is closed, then ends it with all that it started.
+/// Runs a program until it ends or this side's end of the pipe is closed, then ends it with all that it started. In the end the
+/// folder goes that it ran in, with its temporary files: a server that tests share is never dropped.
 const KEEPER: &str = "
-import os, signal, subprocess, sys, threading
-child = subprocess.Popen(sys.argv[1:], stdin=subprocess.DEVNULL, start_new_session=True)
+import os, shutil, signal, subprocess, sys, threading
+folder = os.getcwd()
+temporary = os.path.join(folder, 'tmp')
+os.mkdir(temporary)
+environment = dict(os.environ, TMPDIR=temporary)
+child = subprocess.Popen(
+    sys.argv[1:], stdin=subprocess.DEVNULL, start_new_session=True, env=environment)
 # A signal to the whole group, as of `timeout`, ends the test; its end closes the pipe.
 for name in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
     signal.signal(name, lambda *_: None)
+closed = threading.Event()
 def ended():
     status = child.wait()
-    os._exit(status if status >= 0 else 128 - status)
+    if not closed.is_set():
+        os._exit(status if status >= 0 else 128 - status)
 threading.Thread(target=ended, daemon=True).start()
 try:
     sys.stdin.buffer.read()
 finally:
+    closed.set()
     try:
         os.killpg(child.pid, signal.SIGKILL)
     except ProcessLookupError:
         pass
     child.wait()
+    shutil.rmtree(folder, ignore_errors=True)
 ";
 
 /// A program that can stand in for AWS.
@@ -193,8 +203,9 @@ fn seaweedfs(environment: &[(&str, &str)]) -> Server {
             "-filer",
             "-master.telemetry=false",
         ]);
-        // Every bucket takes a few volumes; they are sparse files.
-        command.args(["-volume.max=400", "-master.volumeSizeLimitMB=64"]);
+        // Every bucket takes a few volumes; they are sparse files. By default it writes nothing any more, and answers with
+        // InternalError, when a hundredth of the disk is free, which may be far more than the tests take.
+        command.args(["-volume.max=400", "-master.volumeSizeLimitMB=64", "-volume.minFreeSpace=64MiB"]);
         command.args(["-s3.port.iceberg=0", "-s3.port.lance=0"]).arg(format!("-s3.port={port}"));
         let names = [
             "s3.port.grpc",

@@ -58,11 +58,17 @@ impl Workshop {
         let replaced =
             |workshop: &Workshop, lake: &Path| workshop.backfill("new", lake, "event:ts", &["--replace"]);
         let arrival = |workshop: &Workshop, lake: &Path| workshop.backfill("old", lake, "arrival", &[]);
+        let watched = |workshop: &Workshop, lake: &Path| {
+            let mut arguments = workshop.backfill("old", lake, "event:ts", &["--once", "--settle", "0"]);
+            arguments[0] = "watch".to_owned();
+            arguments
+        };
         let stale = self.lake("stale", Some(&event), |_, lake| clean(lake, "--dry-run"));
         add_stale(&stale);
         vec![
             self.scenario("backfill by event time", None, plain, plain),
             self.scenario("backfill by arrival", None, arrival, arrival),
+            self.scenario("watch", None, watched, watched),
             self.scenario("replace", Some(&event), replaced, replaced),
             self.scenario(
                 "clean",

@@ -13,6 +13,7 @@
 #![cfg(target_os = "linux")]
 
 mod lakes;
+mod notifications;
 mod process;
 
 use std::sync::Mutex;

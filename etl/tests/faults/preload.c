@@ -5,7 +5,8 @@
  * the fate FAULT_KIND: `eio` and `enospc` fail it, `short` does half of what was asked, `kill` ends the process in front
  * of it, `stop` stops the process in front of it until somebody continues it. Without FAULT_AT nothing goes wrong, and
  * the number of calls is written to the file FAULT_COUNT. FAULT_WAITS names a file that is made when a lock is found
- * held by somebody else.
+ * held by somebody else. FAULT_WATCHED is how many folders the system has room to notify of changes in; with none it does
+ * not notify at all.
  *
  * What must stay true: a process that is not told of a fault does what it would have done.
  */
@@ -22,6 +23,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/inotify.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -169,4 +171,25 @@ int flock(int file, int how) {
     }
     errno = error;
     return done;
+}
+
+int inotify_init1(int flags) {
+    REAL(inotify_init1);
+    const char *most = getenv("FAULT_WATCHED");
+    if (most && atol(most) == 0) {
+        errno = EMFILE;
+        return -1;
+    }
+    return real(flags);
+}
+
+int inotify_add_watch(int file, const char *path, uint32_t events) {
+    REAL(inotify_add_watch);
+    static atomic_long watched;
+    const char *most = getenv("FAULT_WATCHED");
+    if (most && atomic_fetch_add(&watched, 1) >= atol(most)) {
+        errno = ENOSPC;
+        return -1;
+    }
+    return real(file, path, events);
 }

@@ -80,7 +80,8 @@ impl Binary {
         Binary { library, folder: folder.to_owned() }
     }
 
-    fn command(&self, arguments: &[String]) -> Command {
+    /// A run of the binary under the library.
+    pub fn command(&self, arguments: &[String]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_iotlake"));
         command.args(arguments).env("LD_PRELOAD", &self.library).env_remove("RUST_BACKTRACE");
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());

@@ -286,6 +286,35 @@ fn one_source_that_changed_does_not_stop_the_others() {
 }
 
 #[test]
+fn a_watch_says_what_it_took_and_what_it_cannot_mean() {
+    let mut shell = Shell::with_source();
+    // One after the other, so that lines come in the order of names.
+    let once = ["watch", "raw", "--lake", "lake", "--once", "--settle", "0", "--jobs", "1"];
+    shell.write("raw/2026/03/01/10/b.json", format!("{GOOD}nonsense\n"));
+    shell.run(&once);
+    shell.run(&once);
+    shell.write(KEY, "{\"ts\":1}\n");
+    shell.write("raw/undated.json", GOOD);
+    shell.run(&once);
+    shell.run(&["watch", "nowhere", "--lake", "lake"]);
+    shell.run(&["watch", KEY, "--lake", "lake"]);
+    shell.run(&["watch", "s3://bucket/raw", "--lake", "lake"]);
+    shell.run(&["watch", "raw", "--lake", "raw/lake"]);
+    shell.run(&["watch", "raw", "--lake", "lake", "--settle", "soon"]);
+    shell.run(&["watch", "raw", "--lake", "lake", "--interval", "0"]);
+    shell.write("flat/a.json", GOOD);
+    shell.run(&["watch", "flat", "--lake", "other", "--once", "--settle", "0"]);
+    // A copy of a folder that was ingested.
+    shell.write("copy/2026/03/01/10/b.json", format!("{GOOD}nonsense\n"));
+    shell.run(&["watch", "copy", "--lake", "lake", "--once", "--settle", "0"]);
+    let copied = ["watch", "copy", "--lake", "lake", "--once", "--settle", "0", "--again"];
+    let (shown, code) = shell.on_terminal(100, &copied);
+    let (line, totals) = ("b.json: 3 records = 2 rows + 1 rejected (syntax 1)", "(1 source: 1 done, ");
+    assert!(shown.contains(line) && shown.contains(totals) && code == Some(3), "{code:?} {shown}");
+    shell.golden("watch");
+}
+
+#[test]
 fn a_copy_of_what_was_ingested_is_noticed() {
     let mut shell = Shell::with_source();
     shell.run(&["backfill", "raw", "--lake", "lake", "--as", "s3://bucket/raw", "--quiet"]);

@@ -3,9 +3,11 @@
 //! Each page gets a folder of its own with the committed sample and, unless it makes one itself, a lake of it; its
 //! commands run there through a shell as they stand, its SQL through `iotlake query`, its Python in Python. What a
 //! transcript shows is compared with what is printed. What a page marks with `aws` needs an account: commands are run
-//! without credentials, and have to get as far as to miss them. Words of usage and code within sentences have placeholders:
+//! without credentials, and have to get as far as to miss them. What it marks with `mosquitto` needs a broker: [`edge`] has
+//! one. Words of usage and code within sentences have placeholders:
 //! of those the command and its options have to exist.
 
+mod edge;
 mod page;
 
 use std::collections::BTreeMap;
@@ -136,7 +138,9 @@ fn ours(name: &str, block: &Block) -> Vec<Command> {
 
 /// Commands of ours that need nothing but this machine.
 fn runnable(name: &str, blocks: &[Block]) -> impl Iterator<Item = Command> {
-    let is_meant = |block: &&Block| matches!(&*block.language, "console" | "sh") && !block.is("aws");
+    let is_meant = |block: &&Block| {
+        matches!(&*block.language, "console" | "sh") && !block.is("aws") && !block.is("mosquitto")
+    };
     let commands: Vec<_> = blocks.iter().filter(is_meant).flat_map(|block| ours(name, block)).collect();
     commands.into_iter()
 }
@@ -166,7 +170,8 @@ fn commands_do_what_documents_say() {
     let mut ran = 0;
     for (name, text) in pages() {
         let blocks = blocks(&text);
-        let shells = blocks.iter().filter(|block| matches!(&*block.language, "console" | "sh"));
+        let is_shell = |block: &&Block| matches!(&*block.language, "console" | "sh");
+        let shells = blocks.iter().filter(is_shell).filter(|block| !block.is("mosquitto"));
         let commands: Vec<_> =
             shells.flat_map(|block| ours(&name, block).into_iter().map(move |c| (block, c))).collect();
         let makes_lake = runnable(&name, &blocks).any(|command| command.text.contains(" backfill "));

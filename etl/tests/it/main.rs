@@ -30,4 +30,6 @@ mod replaced;
 #[cfg(feature = "query")]
 mod report;
 mod support;
+#[cfg(all(unix, feature = "cli"))]
+mod watch;
 mod writers;

@@ -25,22 +25,32 @@ const START: Duration = Duration::from_secs(240);
 /// Between two looks at something that is awaited.
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
-/// Runs a program until it ends or this side's end of the pipe is closed, then ends it with all that it started.
+/// Runs a program until it ends or this side's end of the pipe is closed, then ends it with all that it started. In the end the
+/// folder goes that it ran in, with its temporary files: a server that tests share is never dropped.
 const KEEPER: &str = "
-import os, signal, subprocess, sys, threading
-child = subprocess.Popen(sys.argv[1:], stdin=subprocess.DEVNULL, start_new_session=True)
+import os, shutil, signal, subprocess, sys, threading
+folder = os.getcwd()
+temporary = os.path.join(folder, 'tmp')
+os.mkdir(temporary)
+environment = dict(os.environ, TMPDIR=temporary)
+child = subprocess.Popen(
+    sys.argv[1:], stdin=subprocess.DEVNULL, start_new_session=True, env=environment)
+closed = threading.Event()
 def ended():
     status = child.wait()
-    os._exit(status if status >= 0 else 128 - status)
+    if not closed.is_set():
+        os._exit(status if status >= 0 else 128 - status)
 threading.Thread(target=ended, daemon=True).start()
 try:
     sys.stdin.buffer.read()
 finally:
+    closed.set()
     try:
         os.killpg(child.pid, signal.SIGKILL)
     except ProcessLookupError:
         pass
     child.wait()
+    shutil.rmtree(folder, ignore_errors=True)
 ";
 
 /// Starts ministack so that whatever it opens is opened on 127.0.0.1: its MQTT listener has no setting for that.
