@@ -42,16 +42,16 @@ impl Csr {
         let (rest, request) =
             X509CertificationRequest::from_der(&pem.contents).map_err(|_| wrong("it is not PKCS #10"))?;
         if !rest.is_empty() {
-            return Err(wrong("there is something behind it"));
+            return Err(wrong("there are extra bytes after it"));
         }
         let spki = &request.certification_request_info.subject_pki;
         match spki.parsed() {
             Ok(PublicKey::RSA(key)) if key.key_size() >= SHORTEST_RSA => {}
-            Ok(PublicKey::RSA(_)) => return Err(wrong("its RSA key has less than 2048 bits")),
+            Ok(PublicKey::RSA(_)) => return Err(wrong("its RSA key has fewer than 2048 bits")),
             Ok(PublicKey::EC(point)) if matches!(point.key_size(), 256 | 384 | 521..=528) => {}
             _ => return Err(wrong("its key is neither RSA nor on P-256, P-384 or P-521")),
         }
-        request.verify_signature().map_err(|_| wrong("its signature does not fit its key"))?;
+        request.verify_signature().map_err(|_| wrong("its signature does not match its key"))?;
         let public_key = encode("PUBLIC KEY", spki.raw);
         Ok(Csr { pem: encode("CERTIFICATE REQUEST", &pem.contents), public_key })
     }

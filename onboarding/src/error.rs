@@ -75,7 +75,7 @@ impl ErrorType {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Failure {
     /// The id in the path breaks IoT's rule for names.
-    #[error("the serial number must be 1 to 128 characters out of a-z, A-Z, 0-9, ':', '_' and '-'")]
+    #[error("the serial number must be 1 to 128 characters from a-z, A-Z, 0-9, ':', '_' and '-'")]
     Serial,
     /// The body is neither empty nor a JSON object.
     #[error(
@@ -86,17 +86,17 @@ pub enum Failure {
     #[error("the certificate signing request cannot be used: {0}")]
     Csr(Cow<'static, str>),
     /// No such path.
-    #[error("there is nothing here: the service answers at /onboard/{{id}}")]
+    #[error("there is no such path: use /onboard/{{id}}")]
     Route,
     /// The path exists, the method does not.
-    #[error("this method is not offered here: use POST, GET or DELETE")]
+    #[error("this method is not supported: use POST, GET or DELETE")]
     Method,
     /// GET of a device that is not onboarded.
     #[error("the device is not onboarded")]
     Unknown,
     /// A thing of this name exists which this service did not make.
     #[error(
-        "a thing of this name exists that this service did not make; import it or choose another serial number"
+        "a thing with this name exists that was not made by this service; import it or choose another serial number"
     )]
     Foreign,
     /// Onboarded with another key than that of the signing request.
@@ -106,19 +106,19 @@ pub enum Failure {
     #[error("too many requests at the moment; try again later")]
     Throttled(Fault),
     /// AWS does not answer, or not in time.
-    #[error("a service this one depends on is not available at the moment; try again later")]
+    #[error("a service that this one depends on is not available at the moment; try again later")]
     Unavailable(Fault),
     /// Another call for the same device is under way.
     #[error("another request for this device is under way; try again")]
     Busy,
     /// A permission is missing.
-    #[error("the service lacks a permission; its operator finds the cause in the log")]
+    #[error("the service lacks a permission; the operator finds the cause in the log")]
     Denied(Fault),
     /// The stored key cannot be opened.
     #[error("the record of the device cannot be read; the operator finds the cause in the log")]
     Unreadable(Fault),
     /// Anything else.
-    #[error("the service failed; its operator finds the cause in the log")]
+    #[error("the service failed; the operator finds the cause in the log")]
     Internal(String),
 }
 

@@ -122,10 +122,13 @@ impl<I: Iot, R: Registry, K: Keys> Handler<I, R, K> {
         let mut task = tokio::spawn(async move { serve(&service, request, &inner).await });
         match tokio::time::timeout_at(call.deadline, &mut task).await {
             Ok(Ok(answer)) => answer,
-            Ok(Err(failed)) => Err(Failure::Internal(format!("the task ended: panic {}", failed.is_panic()))),
+            Ok(Err(failed)) => {
+                let how = if failed.is_panic() { "panicked" } else { "was cancelled" };
+                Err(Failure::Internal(format!("the task {how}")))
+            }
             Err(_) => {
                 task.abort();
-                let what = "the time is over; the next request goes on from here";
+                let what = "out of time; the next request goes on from here";
                 Err(Failure::Unavailable(Fault::new(FaultKind::Unavailable, "deadline", what)))
             }
         }
@@ -150,7 +153,7 @@ impl<I: Iot, R: Registry, K: Keys> Handler<I, R, K> {
 }
 
 fn wrong_options(error: serde_json::Error) -> Failure {
-    Failure::Internal(format!("the options of the event: {error}"))
+    Failure::Internal(format!("the options of the event are invalid: {error}"))
 }
 
 async fn serve<I: Iot, R: Registry, K: Keys>(

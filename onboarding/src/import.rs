@@ -191,7 +191,7 @@ impl<I: Iot, R: Registry, K: Keys> Service<I, R, K> {
         let detail = match self.drop_old_policy(call, &record).await {
             Err(failure) => {
                 let cause = failure.cause().unwrap_or_else(|| failure.to_string());
-                Some(format!("its old policy is still there, reconcile deletes it: {cause}"))
+                Some(format!("its old policy is still there; reconcile with repair deletes it: {cause}"))
             }
             Ok(_) => None,
         };

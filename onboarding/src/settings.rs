@@ -61,7 +61,7 @@ const RETENTION: Variable = variable(
 const MQTT_ENDPOINT: Variable = variable(
     "ONBOARDING_MQTT_ENDPOINT",
     "the account's",
-    "A host name for `mqttEndpoint` that replaces what IoT Core tells, such as a custom domain.",
+    "A host name for `mqttEndpoint`, such as a custom domain, that replaces the one from IoT Core.",
 );
 const LEASE_MS: Variable = variable(
     "ONBOARDING_LEASE_MS",
@@ -251,7 +251,7 @@ fn name(text: &str, longest: usize) -> Result<String, String> {
     if is_name(text) && text.len() <= longest {
         return Ok(text.to_owned());
     }
-    Err(format!("must be 1 to {longest} characters out of a-z, A-Z, 0-9, ':', '_' and '-'"))
+    Err(format!("must be 1 to {longest} characters from a-z, A-Z, 0-9, ':', '_' and '-'"))
 }
 
 fn host(text: &str) -> Result<String, String> {

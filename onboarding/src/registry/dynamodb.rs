@@ -83,7 +83,7 @@ impl DynamoRegistry {
         let state = match (&stamp, text("state")) {
             (None, _) => State::Active,
             (Some(_), Some(state)) => {
-                State::parse(&state).ok_or_else(|| wrong(format!("{serial}: state {state}")))?
+                State::parse(&state).ok_or_else(|| wrong(format!("{serial}: unknown state {state}")))?
             }
             (Some(_), None) => return Err(wrong(format!("{serial}: no state"))),
         };

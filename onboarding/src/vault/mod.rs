@@ -101,7 +101,7 @@ pub fn seal(key: &DataKey, context: &Context, certificate: &str, secret: &Secret
 pub async fn open<K: Keys>(keys: &K, context: &Context, certificate: &str, sealed: &str) -> Answer<Secret> {
     let parts: Vec<&str> = sealed.split('.').collect();
     let [VERSION, wrapped, nonce, sealed] = parts[..] else {
-        return Err(unreadable("the sealed key has an unknown form"));
+        return Err(unreadable("the sealed key has an unknown format"));
     };
     let decode = |part| STANDARD_NO_PAD.decode(part).map_err(|_| unreadable("the sealed key is not base64"));
     let (wrapped, nonce, sealed) = (decode(wrapped)?, decode(nonce)?, decode(sealed)?);
@@ -115,7 +115,7 @@ pub async fn open<K: Keys>(keys: &K, context: &Context, certificate: &str, seale
     let opened = cipher.decrypt(Nonce::from_slice(&nonce), payload);
     let opened =
         opened.map_err(|_| unreadable("the sealed key was made for another device or is damaged"))?;
-    String::from_utf8(opened).map(Secret::new).map_err(|_| unreadable("the sealed key is no text"))
+    String::from_utf8(opened).map(Secret::new).map_err(|_| unreadable("the sealed key is not text"))
 }
 
 fn unreadable(what: &str) -> Fault {
