@@ -394,6 +394,8 @@ export const NOT_DEPLOYED: Readonly<Record<string, string>> = {
   'glue:GetTables': 'audit, and rebuilding, run elsewhere',
   'glue:GetPartitions': 'audit runs elsewhere',
   'glue:DeleteTable': 'a person takes tables out with `iotlake drop`, never the function',
+  'glue:GetPartition': 'a person makes generations with `iotlake compact`, never the function',
+  'glue:UpdatePartition': 'a person makes generations with `iotlake compact`, never the function',
   'dynamodb:UpdateItem': 'import, on the table of the quickstart: docs/migration.md, step 2, grants it for a time',
   'iot:DeletePolicy': 'import: docs/migration.md, step 2, grants it for a time',
   'iot:CreatePolicy': 'the template makes the policy',
