@@ -25,16 +25,17 @@ const START: Duration = Duration::from_secs(240);
 /// Between two looks at something that is awaited.
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
-/// Runs a program until it ends or this side's end of the pipe is closed, then ends it with all that it started. In the end the
-/// folder goes that it ran in, with its temporary files: a server that tests share is never dropped.
+/// Runs a program until it ends or this side's end of the pipe is closed, then ends it with all that it started. Its first
+/// argument is a folder of the program's own, for its temporary files, which goes in the end: a server that tests share is
+/// never dropped. The program may run elsewhere, as cargo-lambda does, in the sources.
 const KEEPER: &str = "
 import os, shutil, signal, subprocess, sys, threading
-folder = os.getcwd()
+folder = sys.argv[1]
 temporary = os.path.join(folder, 'tmp')
 os.mkdir(temporary)
 environment = dict(os.environ, TMPDIR=temporary)
 child = subprocess.Popen(
-    sys.argv[1:], stdin=subprocess.DEVNULL, start_new_session=True, env=environment)
+    sys.argv[2:], stdin=subprocess.DEVNULL, start_new_session=True, env=environment)
 closed = threading.Event()
 def ended():
     status = child.wait()
@@ -249,7 +250,7 @@ impl Process {
     pub fn run(name: &str, arrange: impl FnOnce(&mut Command)) -> Process {
         let folder = tempfile::Builder::new().prefix(name).tempdir().expect("a folder for temporary files");
         let mut command = Command::new(tool("python"));
-        command.args(["-c", KEEPER]).current_dir(folder.path());
+        command.args(["-c", KEEPER]).arg(folder.path()).current_dir(folder.path());
         without_aws(&mut command);
         arrange(&mut command);
         Process::spawn(command, folder)
