@@ -74,6 +74,9 @@ pub enum Swap {
     Conflict,
 }
 
+/// How often [`Storage::read`] reads an object that is written anew each time: other writers pause between two tries.
+const READS: u32 = 8;
+
 /// Is shown the objects of a listing one by one, and says whether to go on.
 pub type Visitor<'a> = dyn FnMut(ObjectMeta) -> Result<ControlFlow<()>> + 'a;
 
@@ -155,17 +158,21 @@ pub trait Storage: Debug + Send + Sync {
         Ok(Vec::new())
     }
 
-    /// Reads a whole object that is known to be small, such as a document of the catalog; `None` if there is none.
+    /// Reads a whole object that is known to be small, such as a document of the catalog; `None` if there is none. One that
+    /// is written anew while it is read is read again, so that what is read was there at one moment.
     fn read(&self, key: &str) -> Result<Option<Vec<u8>>> {
-        let mut body = match self.get(key) {
-            Ok(body) => body,
-            Err(StorageError::NotFound { .. }) => return Ok(None),
-            Err(error) => return Err(error),
-        };
-        let mut bytes = Vec::with_capacity(body.meta.size as usize);
-        match body.reader.read_to_end(&mut bytes) {
-            Ok(_) => Ok(Some(bytes)),
-            Err(error) => Err(StorageError::from_io(self.uri(key), error)),
+        let mut tries = 1..READS;
+        loop {
+            let read = self.get(key).and_then(|mut body| {
+                let mut bytes = Vec::with_capacity(body.meta.size as usize);
+                let read = body.reader.read_to_end(&mut bytes);
+                read.map(|_| bytes).map_err(|error| StorageError::from_io(self.uri(key), error))
+            });
+            return match read {
+                Err(StorageError::NotFound { .. }) => Ok(None),
+                Err(StorageError::Changed { .. }) if tries.next().is_some() => continue,
+                read => read.map(Some),
+            };
         }
     }
 }
@@ -187,3 +194,6 @@ pub fn check_key(key: &str) -> Result<()> {
     };
     Err(StorageError::InvalidKey { key: key.to_owned(), reason })
 }
+
+#[cfg(test)]
+mod tests;
