@@ -316,14 +316,19 @@ impl S3Storage {
     /// The etag of the object if it is `expected`.
     fn version_of(&self, key: &str, expected: &[u8]) -> Result<Option<String>> {
         let mut body = match self.get(key) {
-            Err(StorageError::NotFound { .. }) => return Ok(None),
+            // Whoever changed it meanwhile wrote something else.
+            Err(StorageError::NotFound { .. } | StorageError::Changed { .. }) => return Ok(None),
             body => body?,
         };
         if body.meta.size != expected.len() as u64 {
             return Ok(None);
         }
         let mut bytes = Vec::with_capacity(expected.len());
-        body.reader.read_to_end(&mut bytes).map_err(|error| StorageError::from_io(self.uri(key), error))?;
+        let read = body.reader.read_to_end(&mut bytes);
+        match read.map_err(|error| StorageError::from_io(self.uri(key), error)) {
+            Err(StorageError::Changed { .. }) => return Ok(None),
+            read => read?,
+        };
         Ok(if bytes == expected { body.meta.etag } else { None })
     }
 }
