@@ -321,7 +321,8 @@ fn a_watch_into_a_lake_on_s3_begins_with_one_listing_of_receipts() {
     let upstream = Server::shared(Kind::Ministack);
     let bucket = upstream.bucket("lake");
     let faults = Faults::before(upstream);
-    let watch = format!("watch {} --lake s3://{bucket} --once --settle 0 --jobs 1 --json", sample().display());
+    let watch =
+        format!("watch {} --lake s3://{bucket} --once --settle 0 --jobs 1 --json", sample().display());
     let sources = |ran: &Ran| -> Value {
         let totals: Value = serde_json::from_str(ran.out.lines().last().unwrap()).unwrap();
         json!([totals["sources"]["done"], totals["sources"]["already_done"]])
